@@ -1,7 +1,12 @@
 //! What a TDX quote proves.
 #![cfg_attr(test, allow(non_snake_case))]
 
+pub mod collateral;
 pub mod deny;
 pub mod event_log;
 pub mod hash;
 pub mod ids;
+mod memo;
+mod pki;
+pub mod root;
+pub mod time;
