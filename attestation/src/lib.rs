@@ -7,6 +7,8 @@ pub mod event_log;
 pub mod hash;
 pub mod ids;
 mod memo;
+#[cfg(feature = "pccs")]
+pub mod pccs;
 mod pki;
 pub mod root;
 pub mod time;
