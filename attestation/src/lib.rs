@@ -2,12 +2,16 @@
 #![cfg_attr(test, allow(non_snake_case))]
 
 pub mod collateral;
+pub mod compose;
 pub mod deny;
 pub mod event_log;
 pub mod hash;
 pub mod history;
+pub mod identity;
 pub mod ids;
+pub mod image;
 mod memo;
+pub mod mr_config;
 mod pki;
 pub mod policy;
 pub mod quote;

@@ -5,7 +5,10 @@ mod common;
 
 use common::Fixture;
 use dcap_qvl::TcbStatus;
+use kms_attestation::compose::{app_id_without_contract, compose_hash};
 use kms_attestation::deny::{DenyCode, DenyReason};
+use kms_attestation::event_log::EventLog;
+use kms_attestation::identity::{BootIdentity, BootPhase};
 use kms_attestation::policy::Policy;
 use kms_attestation::root::RootOfTrust;
 use kms_attestation::td::TdReportVersion;
@@ -35,6 +38,35 @@ fn genuine_quotes__should_be_accepted_when_up_to_date() {
         assert_eq!(quote.tcb().status, TcbStatus::UpToDate);
         assert_eq!(quote.root_key_id(), RootOfTrust::intel().key_id());
     }
+}
+
+#[test]
+fn genuine_event_log__should_prove_the_guests_identity() {
+    let Some(fixture) = Fixture::open("06") else { return };
+    let log = EventLog::parse(&fixture.read("dstack_tcb_info.json")).unwrap();
+    let identity = BootIdentity::extract(&verify(&fixture).unwrap(), &log).unwrap();
+    let compose_hash = compose_hash(&fixture.read("app_compose.json"));
+    assert_eq!(identity.compose_hash, compose_hash);
+    assert_eq!(identity.app_id, app_id_without_contract(&compose_hash));
+    assert_eq!(identity.app_id.to_string(), "2911e1f733466216dedb862d6d669e11256ee7a3");
+    assert_eq!(identity.instance_id, None);
+    assert_eq!(identity.key_provider.as_ref().unwrap().name, "local-sgx");
+    // Computed from the quote's bytes with another program. MRCONFIGID is set, so it is part of the aggregate.
+    let expected = "5cd7c8e25647053ff6e0df9ea21170b355bb48b9032db7bce27410ad10a150e0";
+    assert_eq!(identity.mr_aggregated.to_string(), expected);
+    let expected = "258c7f55cb0046a5c98597388c30b916e96da0ce368e2f6f9f5996878d4796fc";
+    assert_eq!(identity.mr_system.to_string(), expected);
+    // The quote was made long after boot: it says who runs, but cannot ask for keys.
+    assert_eq!(identity.phase, BootPhase::Ready);
+    assert_eq!(identity.check_booting().unwrap_err().code, DenyCode::BootFinished);
+}
+
+#[test]
+fn genuine_event_log__should_be_refused_with_another_quote() {
+    let (Some(fixture), Some(other)) = (Fixture::open("06"), Fixture::open("01")) else { return };
+    let log = EventLog::parse(&fixture.read("dstack_tcb_info.json")).unwrap();
+    let refusal = BootIdentity::extract(&verify(&other).unwrap(), &log).unwrap_err();
+    assert_eq!(refusal.code, DenyCode::Rtmr3Mismatch);
 }
 
 #[test]
