@@ -321,7 +321,10 @@ mod tests {
         let codes: BTreeSet<_> = DenyCode::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(codes.len(), DenyCode::ALL.len());
         for code in codes {
-            assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{code}");
+            assert!(
+                code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+                "{code}"
+            );
         }
     }
 

@@ -61,13 +61,9 @@ impl RuntimeEvent {
     #[must_use]
     pub fn digest(&self) -> [u8; 48] {
         match self.version {
-            DigestVersion::V1 => sha384(&[
-                &RUNTIME_EVENT_TYPE.to_le_bytes(),
-                b":",
-                self.name.as_bytes(),
-                b":",
-                &self.payload,
-            ]),
+            DigestVersion::V1 => {
+                sha384(&[&RUNTIME_EVENT_TYPE.to_le_bytes(), b":", self.name.as_bytes(), b":", &self.payload])
+            }
             DigestVersion::V2 => {
                 // A JSON string is escaped the same way by serde_json and by RFC 8785.
                 let name = serde_json::Value::from(self.name.as_str());
@@ -192,9 +188,8 @@ impl RawEvent {
                 format_args!("type {RUNTIME_EVENT_TYPE:#010x}"),
             ));
         }
-        let malformed = |found: &str, expected| {
-            Err(DenyReason::quoting(DenyCode::EventLogMalformed, found, expected))
-        };
+        let malformed =
+            |found: &str, expected| Err(DenyReason::quoting(DenyCode::EventLogMalformed, found, expected));
         if self.event.len() > MAX_EVENT_NAME_BYTES {
             return malformed(&self.event, "an event name of at most 256 bytes");
         }
@@ -299,7 +294,9 @@ mod tests {
     #[test]
     fn parse__should_recompute_an_empty_digest_and_refuse_a_wrong_one() {
         let event = |digest: &str| {
-            format!(r#"[{{"imr":3,"event_type":134217729,"digest":"{digest}","event":"x","event_payload":""}}]"#)
+            format!(
+                r#"[{{"imr":3,"event_type":134217729,"digest":"{digest}","event":"x","event_payload":""}}]"#
+            )
         };
         let right = hex::encode_upper(RuntimeEvent::new("x", []).digest());
         assert_eq!(EventLog::parse(event("").as_bytes()), EventLog::parse(event(&right).as_bytes()));
@@ -325,7 +322,12 @@ mod tests {
             (r#"[{"imr":3,"event_type":134217729,"event_payload":"0"}]"#, DenyCode::EventLogMalformed),
             (r#"[{"imr":3,"event_type":134217729,"version":3}]"#, DenyCode::EventLogMalformed),
         ] {
-            assert_eq!(EventLog::parse(json.as_bytes()).unwrap_err().code, code, "{}", &json[..json.len().min(60)]);
+            assert_eq!(
+                EventLog::parse(json.as_bytes()).unwrap_err().code,
+                code,
+                "{}",
+                &json[..json.len().min(60)]
+            );
         }
     }
 }
