@@ -533,7 +533,7 @@ const COLLATERAL: &[Case] = &[
     (
         "PCK CRL expired",
         DenyCode::CollateralExpired,
-        |w| w.platform.collateral.pck_crl.next_update = NOW - 1,
+        |w| w.platform.collateral.pck_crl.next_update = NOW,
         |w| w.platform.collateral.pck_crl.next_update = NOW + 1,
     ),
     (
@@ -545,7 +545,7 @@ const COLLATERAL: &[Case] = &[
     (
         "root CRL expired",
         DenyCode::CollateralExpired,
-        |w| w.platform.collateral.root_crl.next_update = NOW - 1,
+        |w| w.platform.collateral.root_crl.next_update = NOW,
         |w| w.platform.collateral.root_crl.next_update = NOW + 1,
     ),
     (
