@@ -2,13 +2,23 @@
 #![cfg_attr(test, allow(non_snake_case))]
 
 pub mod collateral;
+pub mod compose;
 pub mod deny;
 pub mod event_log;
 pub mod hash;
+pub mod history;
+pub mod identity;
 pub mod ids;
+pub mod image;
 mod memo;
+pub mod mr_config;
 #[cfg(feature = "pccs")]
 pub mod pccs;
 mod pki;
+pub mod policy;
+pub mod quote;
 pub mod root;
+pub mod tcb;
+pub mod td;
 pub mod time;
+pub mod verify;

@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn memo__should_learn_valid_signatures_only() {
         let Signed { key, signature } = signed(b"message");
-        let (_, memo) = scoped(Arc::default(), || {
+        let ((), memo) = scoped(Arc::default(), || {
             assert!(MemoisedP256.verify_signature(&key, b"message", &signature).is_ok());
             assert!(MemoisedP256.verify_signature(&key, b"message", &signature).is_ok());
             assert!(MemoisedP256.verify_signature(&key, b"massage", &signature).is_err());
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn memo__should_be_bounded() {
-        let (_, memo) = scoped(Arc::default(), || {
+        let ((), memo) = scoped(Arc::default(), || {
             for n in 0..=MAX_ENTRIES {
                 let message = n.to_le_bytes();
                 let Signed { key, signature } = signed(&message);

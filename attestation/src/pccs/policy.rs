@@ -10,16 +10,16 @@ use crate::collateral::CollateralDates;
 use crate::ids::Fmspc;
 
 /// Collateral older than this (since it was fetched) is fetched anew. A revocation is known within a day.
-pub const REFRESH_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+pub const REFRESH_AFTER: Duration = Duration::from_hours(24);
 /// Collateral with less validity left than this, or than a quarter of it, is fetched anew: an operator has days to
 /// repair a PCCS before anything expires. Intel's collateral is valid for 30 days.
-pub const REFRESH_MARGIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub const REFRESH_MARGIN: Duration = Duration::from_hours(7 * 24);
 /// The least time between two fetches of valid collateral, for a PCCS that keeps serving what will soon expire.
-pub const REFRESH_PAUSE: Duration = Duration::from_secs(60 * 60);
+pub const REFRESH_PAUSE: Duration = Duration::from_hours(1);
 /// How long a failure is remembered, during which nothing is fetched; doubled with each failure that follows.
 pub const FAILURE_BASE: Duration = Duration::from_secs(2);
 /// The longest time that a failure is remembered. An operator who has repaired a PCCS waits no longer than this.
-pub const FAILURE_CAP: Duration = Duration::from_secs(5 * 60);
+pub const FAILURE_CAP: Duration = Duration::from_mins(5);
 /// The largest number of platforms and CAs that is kept. An entry has about 60 KiB.
 pub const MAX_ENTRIES: usize = 64;
 /// How many FMSPCs never heard of may be asked for at once. An outsider can invent one per quote.
@@ -124,7 +124,7 @@ mod tests {
     fn is_due(age_hours: Option<u64>, days_left: u64) -> bool {
         let dates =
             CollateralDates { issued: 0, expires: 30 * DAY, root_crl_issued: 0, evaluation_number: 20 };
-        let age = age_hours.map(|hours| Duration::from_secs(hours * 3600));
+        let age = age_hours.map(|hours| Duration::from_hours(hours));
         CachePolicy::default().is_due(age, dates, (30 - days_left) * DAY)
     }
 
