@@ -24,7 +24,9 @@
 #![cfg_attr(test, allow(non_snake_case))]
 
 pub mod collateral;
+pub mod cvm;
 pub mod host;
+pub mod image;
 mod key;
 pub mod pki;
 pub mod platform;
