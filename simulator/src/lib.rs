@@ -30,6 +30,7 @@ pub mod host;
 pub mod image;
 mod key;
 mod lock;
+pub mod pccs;
 pub mod pki;
 pub mod platform;
 pub mod quote;
