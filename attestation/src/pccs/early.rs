@@ -16,6 +16,10 @@ impl EarlyCollateral {
         Self(collateral)
     }
 
+    pub(super) fn collateral(&self) -> &CheckedCollateral {
+        &self.0
+    }
+
     /// When it was issued and when it ends.
     #[must_use]
     pub fn dates(&self) -> CollateralDates {
