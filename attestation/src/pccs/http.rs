@@ -174,12 +174,14 @@ fn known(error: &(dyn Error + 'static)) -> Option<Fault> {
             _ => None,
         };
     }
-    let io = error.downcast_ref::<io::Error>().filter(|io| io.get_ref().is_none())?;
-    Some(match io.kind() {
-        io::ErrorKind::TimedOut => Fault::Timeout,
+    let io = error.downcast_ref::<io::Error>()?;
+    match io.kind() {
+        io::ErrorKind::TimedOut => Some(Fault::Timeout),
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-            Fault::Closed
+            Some(Fault::Closed)
         }
-        _ => Fault::Connect(detail(io)),
-    })
+        // These kinds wrap errors of TLS, which say more.
+        io::ErrorKind::Other | io::ErrorKind::InvalidData => None,
+        _ => Some(Fault::Connect(detail(io))),
+    }
 }
