@@ -158,7 +158,8 @@ async fn client__should_survive_servers_that_do_not_speak_http() {
         (b"HTTP/1.1 200 OK\r\ncontent-le".to_vec(), "closed"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{".to_vec(), "closed"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n{".to_vec(), "too-large"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n".to_vec(), "closed"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n".to_vec(), "malformed"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n".to_vec(), "malformed"),
     ] {
         let server = OddServer::start(Odd::Bytes(bytes.clone())).await;
         let (_, fault) = fault_at(&platform, &server.url).await;
