@@ -344,7 +344,7 @@ async fn client__should_name_what_it_asked_for_when_nobody_has_it() {
 #[tokio::test]
 async fn client__should_take_intels_own_collateral() {
     let Some(fixture) = Fixture::open("01") else { return };
-    let server = OddServer::start(Odd::Paths(genuine)).await;
+    let server = OddServer::serving(fixture.collateral()).await;
     let root = Arc::new(RootOfTrust::intel());
     let client = CollateralClient::new(root, vec![source(&server.url)], &[], limits()).unwrap();
     let key = CollateralKey { fmspc: fixture.quote().platform().fmspc, ca: PckCa::Platform };
@@ -353,29 +353,4 @@ async fn client__should_take_intels_own_collateral() {
     assert_eq!(*fetched.collateral.source(), fixture.collateral(), "the very bytes that Intel signed");
     let late = client.fetch(&ask, &|| fixture.now + 60 * DAY).await.unwrap_err();
     assert_eq!(late.attempts[0].fault.code(), "collateral-expired");
-}
-
-/// Genuine collateral as a PCCS serves it.
-fn genuine(path: &str) -> Vec<u8> {
-    let collateral = Fixture::open("01").unwrap().collateral();
-    let parts = collateral.parts();
-    let encode = |pem: &str| pem.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
-    let signed = |name, json: &str, signature: &[u8]| {
-        format!("{{\"{name}\":{json},\"signature\":\"{}\"}}", hex::encode(signature))
-    };
-    let (header, chain, body) = match path {
-        "pckcrl" => ("SGX-PCK-CRL-Issuer-Chain", &parts.pck_crl_issuer_chain, parts.pck_crl.clone()),
-        "tcb" => {
-            let body = signed("tcbInfo", &parts.tcb_info, &parts.tcb_info_signature);
-            ("TCB-Info-Issuer-Chain", &parts.tcb_info_issuer_chain, body.into_bytes())
-        }
-        "identity" => {
-            let body = signed("enclaveIdentity", &parts.qe_identity, &parts.qe_identity_signature);
-            ("SGX-Enclave-Identity-Issuer-Chain", &parts.qe_identity_issuer_chain, body.into_bytes())
-        }
-        _ => ("x-none", &String::new(), hex::encode(&parts.root_ca_crl).into_bytes()),
-    };
-    let head =
-        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n{header}: {}\r\n\r\n", body.len(), encode(chain));
-    [head.into_bytes(), body].concat()
 }

@@ -203,3 +203,134 @@ fn newest_date(tcb_info: &TcbInfo) -> u64 {
     let dates = platform.chain(modules.map(|level| &level.tcb_date));
     dates.filter_map(|date| parse_rfc3339(date)).max().unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use dcap_qvl::tcb_info::{Tcb, TcbComponents, TdxModuleIdentity, TdxModuleTcb};
+
+    use super::*;
+
+    const SVNS: PlatformSvns = PlatformSvns { cpu_svn: [3; 16], pce_svn: 11, tee_tcb_svn: [5; 16] };
+
+    fn components(svn: u8) -> Vec<TcbComponents> {
+        vec![TcbComponents { svn }; 16]
+    }
+
+    fn level(svn: u8, date: &str, tcb_status: TcbStatus) -> TcbLevel {
+        TcbLevel {
+            tcb: Tcb { sgx_components: components(svn), tdx_components: components(svn), pce_svn: 11 },
+            tcb_date: format!("{date}T00:00:00Z"),
+            tcb_status,
+            advisory_ids: vec![format!("INTEL-SA-{svn}")],
+        }
+    }
+
+    fn module(levels: &[(u8, &str, TcbStatus)]) -> TdxModuleIdentity {
+        let level = |&(isvsvn, date, tcb_status): &(u8, &str, TcbStatus)| TdxModuleTcbLevel {
+            tcb: TdxModuleTcb { isvsvn },
+            tcb_date: format!("{date}T00:00:00Z"),
+            tcb_status,
+            advisory_ids: vec!["INTEL-SA-MODULE".to_owned()],
+        };
+        TdxModuleIdentity {
+            id: "TDX_05".to_owned(),
+            mrsigner: String::new(),
+            attributes: String::new(),
+            attributes_mask: String::new(),
+            tcb_levels: levels.iter().map(level).collect(),
+        }
+    }
+
+    fn tcb_info(number: u32, tcb_levels: Vec<TcbLevel>, modules: &[(u8, &str, TcbStatus)]) -> TcbInfo {
+        TcbInfo {
+            id: "TDX".to_owned(),
+            version: 3,
+            issue_date: String::new(),
+            next_update: String::new(),
+            fmspc: String::new(),
+            pce_id: String::new(),
+            tcb_type: 0,
+            tcb_evaluation_data_number: number,
+            tcb_levels,
+            tdx_module: None,
+            tdx_module_identities: vec![module(modules)],
+        }
+    }
+
+    fn today() -> TcbInfo {
+        let level = level(3, "2024-03-13", TcbStatus::UpToDate);
+        tcb_info(17, vec![level], &[(5, "2024-03-13", TcbStatus::UpToDate)])
+    }
+
+    fn early(new: u8, date: &str) -> TcbInfo {
+        // Not in the order in which they are matched.
+        let levels =
+            vec![level(new - 1, "2024-03-13", TcbStatus::OutOfDate), level(new, date, TcbStatus::UpToDate)];
+        tcb_info(18, levels, &[(5, date, TcbStatus::UpToDate)])
+    }
+
+    #[test]
+    fn forecast__should_say_when_and_why_a_platform_falls_out_of_date() {
+        let forecast = forecast(&today(), &early(4, "2024-11-13"), &SVNS);
+        assert_eq!(
+            (forecast.today, forecast.status),
+            (Some(TcbStatus::UpToDate), Some(TcbStatus::OutOfDate))
+        );
+        assert_eq!(forecast.advisories, ["INTEL-SA-3", "INTEL-SA-MODULE"]);
+        assert_eq!(forecast.shortfalls[0].to_string(), "SGX component 0 (early microcode update) 3 < 4");
+        let text = forecast.to_string();
+        assert!(
+            text.starts_with("this platform will be out of date on 2025-11-13 because SGX component 0"),
+            "{text}"
+        );
+        assert!(
+            text.contains("an estimate") && text.contains("2024-12-25") && text.contains("number 18"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn forecast__should_say_that_a_platform_stays_up_to_date() {
+        let forecast = forecast(&today(), &early(3, "2024-11-13"), &SVNS);
+        assert!(!forecast.will_be_out_of_date() && forecast.enforcement.is_none());
+        assert_eq!(forecast.to_string(), "this platform stays UpToDate under TCB evaluation data number 18");
+    }
+
+    #[test]
+    fn forecast__should_count_from_the_first_level_that_is_lacking() {
+        let mut early = early(5, "2025-08-13");
+        early.tcb_levels.push(level(3, "2024-03-13", TcbStatus::OutOfDate));
+        early.tcb_levels.push(level(4, "2025-05-14", TcbStatus::OutOfDate));
+        let enforcement = forecast(&today(), &early, &SVNS).enforcement.unwrap();
+        assert_eq!(rfc3339(enforcement.expected_from), "2026-05-14T00:00:00Z");
+    }
+
+    #[test]
+    fn forecast__should_tell_what_is_so_already() {
+        let forecast = forecast(&early(4, "2024-11-13"), &early(4, "2024-11-13"), &SVNS);
+        assert!(!forecast.will_be_out_of_date());
+        assert!(forecast.to_string().starts_with("this platform is out of date already"), "{forecast}");
+    }
+
+    #[test]
+    fn forecast__should_count_an_old_or_unknown_module_as_out_of_date() {
+        let mut early = early(3, "2024-11-13");
+        early.tdx_module_identities =
+            vec![module(&[(6, "2024-11-13", TcbStatus::UpToDate), (5, "2024-03-13", TcbStatus::OutOfDate)])];
+        let old = forecast(&today(), &early, &SVNS);
+        assert_eq!(old.status, Some(TcbStatus::OutOfDate));
+        assert_eq!(old.shortfalls[0].to_string(), "TDX module ISVSVN 5 < 6");
+        early.tdx_module_identities.clear();
+        let unknown = forecast(&today(), &early, &SVNS);
+        assert_eq!((unknown.status, unknown.will_be_out_of_date()), (None, true));
+    }
+
+    #[test]
+    fn forecast__should_not_panic_on_levels_of_other_shapes() {
+        let mut early = early(3, "soon");
+        early.tcb_levels.iter_mut().for_each(|level| level.tcb.sgx_components.truncate(3));
+        assert_eq!(forecast(&today(), &early, &SVNS).status, None);
+        let none = tcb_info(19, Vec::new(), &[]);
+        assert_eq!(forecast(&none, &none, &SVNS).status, None);
+    }
+}

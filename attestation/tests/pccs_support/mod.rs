@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use kms_attestation::collateral::{CollateralMarks, PckCa};
+use kms_attestation::collateral::{Collateral, CollateralMarks, PckCa};
 use kms_attestation::pccs::{
     Ask, CachePolicy, Clock, CollateralCache, CollateralClient, CollateralKey, CollateralStore,
     EvaluationSet, FetchLimits, Source, SourceConfig,
@@ -123,7 +123,7 @@ pub(crate) enum Odd {
     /// Says nothing, for ever.
     Silence,
     /// Answers each path's last part, without its query, by a function.
-    Paths(fn(&str) -> Vec<u8>),
+    Paths(Arc<dyn Fn(&str) -> Vec<u8> + Send + Sync>),
 }
 
 /// A server that does one odd thing, and counts requests.
@@ -145,6 +145,11 @@ impl OddServer {
             }
         });
         Self { url, requests, task }
+    }
+
+    /// A PCCS for the given collateral, whatever is asked for.
+    pub(crate) async fn serving(collateral: Collateral) -> Self {
+        Self::start(Odd::Paths(Arc::new(move |path| answer(&collateral, path)))).await
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -183,4 +188,28 @@ async fn serve(mut stream: TcpStream, odd: Odd, requests: Arc<AtomicUsize>) {
     };
     let _ = stream.write_all(&reply).await;
     let _ = stream.shutdown().await;
+}
+
+/// The answer with which a PCCS serves a part of collateral.
+fn answer(collateral: &Collateral, path: &str) -> Vec<u8> {
+    let parts = collateral.parts();
+    let encode = |pem: &str| pem.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let signed = |name, json: &str, signature: &[u8]| {
+        format!("{{\"{name}\":{json},\"signature\":\"{}\"}}", hex::encode(signature))
+    };
+    let (header, chain, body) = match path {
+        "pckcrl" => ("SGX-PCK-CRL-Issuer-Chain", &parts.pck_crl_issuer_chain, parts.pck_crl.clone()),
+        "tcb" => {
+            let body = signed("tcbInfo", &parts.tcb_info, &parts.tcb_info_signature);
+            ("TCB-Info-Issuer-Chain", &parts.tcb_info_issuer_chain, body.into_bytes())
+        }
+        "identity" => {
+            let body = signed("enclaveIdentity", &parts.qe_identity, &parts.qe_identity_signature);
+            ("SGX-Enclave-Identity-Issuer-Chain", &parts.qe_identity_issuer_chain, body.into_bytes())
+        }
+        _ => ("x-none", &String::new(), hex::encode(&parts.root_ca_crl).into_bytes()),
+    };
+    let head =
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n{header}: {}\r\n\r\n", body.len(), encode(chain));
+    [head.into_bytes(), body].concat()
 }
