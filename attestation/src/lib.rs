@@ -1,6 +1,7 @@
 //! What a TDX quote proves.
 #![cfg_attr(test, allow(non_snake_case))]
 
+pub mod binding;
 pub mod collateral;
 pub mod compose;
 pub mod deny;
