@@ -16,6 +16,7 @@ pub mod mr_config;
 mod pki;
 pub mod policy;
 pub mod quote;
+pub mod ratls;
 pub mod root;
 pub mod tcb;
 pub mod td;
