@@ -13,6 +13,8 @@ pub mod ids;
 pub mod image;
 mod memo;
 pub mod mr_config;
+#[cfg(feature = "pccs")]
+pub mod pccs;
 mod pki;
 pub mod policy;
 pub mod quote;
