@@ -88,7 +88,7 @@ impl QeIdentitySpec {
             id: "TD_QE".to_owned(),
             version: 2,
             issue_date: issued,
-            next_update: issued + MONTH,
+            next_update: issued.saturating_add(MONTH),
             tcb_evaluation_data_number: 20,
             miscselect: [0; 4],
             miscselect_mask: [0xff; 4],
