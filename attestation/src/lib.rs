@@ -1,6 +1,7 @@
 //! What a TDX quote proves.
 #![cfg_attr(test, allow(non_snake_case))]
 
+pub mod binding;
 pub mod collateral;
 pub mod compose;
 pub mod deny;
@@ -12,9 +13,12 @@ pub mod ids;
 pub mod image;
 mod memo;
 pub mod mr_config;
+#[cfg(feature = "pccs")]
+pub mod pccs;
 mod pki;
 pub mod policy;
 pub mod quote;
+pub mod ratls;
 pub mod root;
 pub mod tcb;
 pub mod td;
