@@ -14,6 +14,8 @@ pub mod image;
 mod memo;
 pub mod mr_config;
 mod pki;
+#[cfg(feature = "platform")]
+pub mod platform;
 pub mod policy;
 pub mod quote;
 pub mod ratls;
