@@ -29,75 +29,13 @@
 use std::fmt;
 
 use crate::deny::{DenyCode, DenyReason};
-use crate::hash::{sha256, sha512};
-use crate::ids::{ParseIdError, ReportData};
+use crate::hash::sha512;
+use crate::ids::{Nonce, ReportData, SpkiHash, TlsExporter};
 
 /// The first field of the context: the version of this format.
 pub const BINDING_VERSION: &str = "onchain-kms/binding/v1";
 /// The label of the TLS exporter. Its context is empty and its length is 32 bytes.
 pub const EXPORTER_LABEL: &str = "EXPORTER-onchain-kms-attestation";
-
-macro_rules! bytes32 {
-    ($(#[doc = $doc:literal])+ $name:ident) => {
-        $(#[doc = $doc])+
-        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-        pub struct $name(pub [u8; 32]);
-
-        impl $name {
-            /// The bytes.
-            #[must_use]
-            pub const fn as_bytes(&self) -> &[u8; 32] {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&hex::encode(self.0))
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!(stringify!($name), "({})"), self)
-            }
-        }
-
-        impl TryFrom<&[u8]> for $name {
-            type Error = ParseIdError;
-
-            fn try_from(bytes: &[u8]) -> Result<Self, ParseIdError> {
-                bytes.try_into().map(Self).map_err(|_| ParseIdError {
-                    name: stringify!($name),
-                    expected: 32,
-                    found: format!("{} bytes", bytes.len()),
-                })
-            }
-        }
-    };
-}
-
-bytes32!(
-    /// 32 bytes of randomness that one party chose for this session. Its freshness is the chooser's promise to
-    /// itself: a party only trusts its own nonce.
-    Nonce
-);
-bytes32!(
-    /// SHA-256 of a leaf certificate's SubjectPublicKeyInfo, the whole DER structure.
-    SpkiHash
-);
-bytes32!(
-    /// The TLS exporter of the connection: [`EXPORTER_LABEL`], empty context. Not a secret (RFC 9266).
-    TlsExporter
-);
-
-impl SpkiHash {
-    /// The hash of a SubjectPublicKeyInfo in DER.
-    #[must_use]
-    pub fn of(spki_der: &[u8]) -> Self {
-        Self(sha256(&[spki_der]))
-    }
-}
 
 /// The part that the maker of a quote plays in the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -197,6 +135,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::hash::sha256;
 
     fn counting_from(first: u8) -> [u8; 32] {
         std::array::from_fn(|i| first + u8::try_from(i).unwrap())
