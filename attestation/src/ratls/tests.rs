@@ -1,5 +1,7 @@
 //! RA-TLS certificates as a whole: real certificates, written with rcgen, read back, and broken on purpose.
 
+use kms_simulator::platform::Platform;
+use kms_simulator::quote::QuoteSpec;
 use proptest::prelude::*;
 use rcgen::{CertificateParams, CustomExtension, KeyPair, PublicKeyData};
 use serde::Serialize;
@@ -8,7 +10,7 @@ use serde_json::json;
 use super::*;
 use crate::event_log::{DigestVersion, EventLog, MAX_EVENTS, RuntimeEvent};
 use crate::ids::AppId;
-use crate::quote::MAX_QUOTE_BYTES;
+use crate::quote::{MAX_QUOTE_BYTES, Quote};
 
 const QUOTE: &[u8] = &[0xC3; 5006];
 
@@ -287,6 +289,23 @@ fn parse__should_refuse_report_data_that_is_not_bound_to_the_key() {
         let refused = refusal([extension]);
         assert_eq!(refused.code, DenyCode::RatlsBinding);
         assert!(refused.found.contains(&bound(&other).to_string()), "{refused}");
+    }
+}
+
+#[test]
+fn check_binding__should_accept_a_quote_that_was_made_for_the_key() {
+    let key = key();
+    let report_data = bound(&key);
+    let spec = QuoteSpec { report_data: report_data.to_string().parse().unwrap(), ..QuoteSpec::default() };
+    let quote = Platform::from_seed(7, 1_800_000_000).unwrap().host(0).unwrap().quote(&spec).unwrap();
+    let log = log();
+    let json = log.to_json();
+    let attestation = Attestation { quote: &quote, event_log: &log, report_data: &report_data, config: "{}" };
+    let pair = pair_extensions(&quote, json.as_bytes()).unwrap();
+    for extensions in [pair.to_vec(), vec![attestation_extension(&attestation).unwrap()]] {
+        let read = RatlsCertificate::parse(&certificate(&key, extensions)).unwrap();
+        let carried = Quote::parse(&read.quote).unwrap().td().report_data;
+        assert_eq!(read.check_binding(&carried), Ok(()));
     }
 }
 
