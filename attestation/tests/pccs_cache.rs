@@ -326,10 +326,10 @@ async fn cache__should_fetch_for_allowed_fmspcs_only() {
 async fn cache__should_bound_what_invented_fmspcs_cost() {
     let policy = CachePolicy {
         unknown_burst: 3,
-        unknown_refill: Duration::from_secs(3600),
+        unknown_refill: Duration::from_hours(1),
         max_entries: 2,
-        failure_base: Duration::from_secs(60),
-        failure_cap: Duration::from_secs(60),
+        failure_base: Duration::from_mins(1),
+        failure_cap: Duration::from_mins(1),
         ..policy()
     };
     let world = world(policy, None).await;

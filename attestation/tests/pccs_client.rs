@@ -193,7 +193,7 @@ async fn client__should_keep_the_total_deadline_and_leave_time_for_later_sources
     let silent = OddServer::start(Odd::Silence).await;
     let good = pccs(&platform).await;
     let limits = FetchLimits {
-        request: Duration::from_secs(60),
+        request: Duration::from_mins(1),
         total: Duration::from_millis(900),
         retries: 5,
         ..limits()

@@ -15,7 +15,7 @@
 //! `enclaveIdentity`, so these are cut out of the answer and never written anew.
 //!
 //! All bytes here come from a PCCS, which is hostile: [`assemble`] takes any bytes and is what a fuzzer calls.
-//! It reads the form alone; what the bytes say is for [`CheckedCollateral`](crate::collateral::CheckedCollateral).
+//! It reads the form alone; what the bytes say is for [`CheckedCollateral`].
 
 use std::fmt;
 

@@ -113,6 +113,8 @@ pub(crate) async fn closed_url() -> String {
     format!("http://{}", listener.local_addr().unwrap())
 }
 
+type Answers = dyn Fn(&str) -> Vec<u8> + Send + Sync;
+
 /// What an odd server does with a connection on which it has read a request.
 #[derive(Clone)]
 pub(crate) enum Odd {
@@ -123,7 +125,7 @@ pub(crate) enum Odd {
     /// Says nothing, for ever.
     Silence,
     /// Answers each path's last part, without its query, by a function.
-    Paths(Arc<dyn Fn(&str) -> Vec<u8> + Send + Sync>),
+    Paths(Arc<Answers>),
 }
 
 /// A server that does one odd thing, and counts requests.
@@ -193,7 +195,12 @@ async fn serve(mut stream: TcpStream, odd: Odd, requests: Arc<AtomicUsize>) {
 /// The answer with which a PCCS serves a part of collateral.
 fn answer(collateral: &Collateral, path: &str) -> Vec<u8> {
     let parts = collateral.parts();
-    let encode = |pem: &str| pem.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let encode = |pem: &str| {
+        hex::encode(pem)
+            .as_bytes()
+            .chunks(2)
+            .fold(String::new(), |text, byte| text + "%" + std::str::from_utf8(byte).unwrap())
+    };
     let signed = |name, json: &str, signature: &[u8]| {
         format!("{{\"{name}\":{json},\"signature\":\"{}\"}}", hex::encode(signature))
     };
