@@ -232,6 +232,25 @@ async fn cache__should_not_let_the_clock_go_back() {
 }
 
 #[tokio::test]
+async fn cache__should_not_bring_expired_collateral_back_to_life() {
+    let mut platform = platform();
+    platform.add_host().unwrap();
+    let (server, clock) = (pccs(&platform).await, TestClock::at(NOW));
+    let cache = cache(&platform, &[&server.url()], policy(), None, &clock);
+    get(&cache, key(&platform, 0), NOW).await.unwrap();
+    let later = NOW + 31 * DAY;
+    server.set_clock(SimClock::Fixed(later));
+    clock.set(later);
+    get(&cache, key(&platform, 1), later).await.unwrap();
+    // The host sets the clock back to when the first platform's collateral was valid, and cuts the network.
+    clock.set(NOW);
+    server.set_fault(SimFault::Status { code: 404 });
+    assert_eq!(get(&cache, key(&platform, 0), NOW).await, Err(Fault::Status(404)));
+    assert!(get(&cache, key(&platform, 1), NOW).await.is_ok());
+    assert_eq!(cache.export_pack().keys().collect::<Vec<_>>(), [key(&platform, 1)]);
+}
+
+#[tokio::test]
 async fn cache__should_start_from_disk_without_a_network() {
     let dir = tempfile::tempdir().unwrap();
     let world = world(policy(), Some(dir.path())).await;

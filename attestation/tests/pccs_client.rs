@@ -15,7 +15,7 @@ use kms_attestation::pccs::{
     FetchLimits, Fetched, Pack, Source, SourceConfig, SourceKind,
 };
 use kms_attestation::root::RootOfTrust;
-use kms_simulator::pccs::{Endpoint as SimEndpoint, Fault as SimFault, FaultPlan, Pccs};
+use kms_simulator::pccs::{Clock as SimClock, Endpoint as SimEndpoint, Fault as SimFault, FaultPlan, Pccs};
 use kms_simulator::platform::Platform;
 use pccs_support::{
     DAY, NOW, Odd, OddServer, any_port, ask, client, closed_url, limits, pccs, platform, root, source,
@@ -320,11 +320,29 @@ async fn client__should_ask_for_the_set_that_is_wanted() {
     assert_eq!(number(EvaluationSet::Number(standard - 1)).await, Err(Fault::Status(410)));
     assert_eq!(number(EvaluationSet::Number(standard + 1)).await, Ok(standard + 1));
 
-    let served = fetch(&client, &ask(&platform)).await.unwrap().collateral.source().clone();
-    let stubborn = OddServer::serving(served).await;
+    let current = fetch(&client, &ask(&platform)).await.unwrap().collateral.source().clone();
+    let stubborn = OddServer::serving(current).await;
     let numbered = Ask { set: EvaluationSet::Number(99), ..ask(&platform) };
     let error = fetch(&pccs_support::client(&platform, &[&stubborn.url]), &numbered).await.unwrap_err();
     assert_eq!(error.attempts[0].fault, Fault::OtherEvaluationNumber { found: standard, asked: 99 });
+}
+
+#[tokio::test]
+async fn client__should_take_from_a_stuck_source_only_what_no_other_has_fresher() {
+    let platform = platform();
+    let (stuck, worse, fresh) = (pccs(&platform).await, pccs(&platform).await, pccs(&platform).await);
+    stuck.set_clock(SimClock::Fixed(NOW - 25 * DAY));
+    worse.set_clock(SimClock::Fixed(NOW - 26 * DAY));
+    let ask = Ask { fresh_until: NOW + 7 * DAY, ..ask(&platform) };
+    let from = async |urls: &[String]| {
+        let urls: Vec<_> = urls.iter().map(String::as_str).collect();
+        let fetched = fetch(&client(&platform, &urls), &ask).await.unwrap();
+        let codes: Vec<_> = fetched.attempts.iter().map(|attempt| attempt.fault.code()).collect();
+        (fetched.source.as_str().to_owned(), codes)
+    };
+    assert_eq!(from(&[stuck.url(), fresh.url()]).await, (fresh.url(), vec!["lags"]));
+    let all_stuck = [worse.url(), stuck.url(), worse.url(), closed_url().await];
+    assert_eq!(from(&all_stuck).await, (stuck.url(), vec!["lags", "lags", "lags", "connect"]));
 }
 
 #[tokio::test]
@@ -352,7 +370,7 @@ async fn client__should_take_intels_own_collateral() {
     let root = Arc::new(RootOfTrust::intel());
     let client = CollateralClient::new(root, vec![source(&server.url)], &[], limits()).unwrap();
     let key = CollateralKey { fmspc: fixture.quote().platform().fmspc, ca: PckCa::Platform };
-    let ask = Ask { key, set: EvaluationSet::Standard, seen: CollateralMarks::default() };
+    let ask = Ask { key, set: EvaluationSet::Standard, seen: CollateralMarks::default(), fresh_until: 0 };
     let fetched = client.fetch(&ask, &|| fixture.now).await.unwrap();
     assert_eq!(*fetched.collateral.source(), fixture.collateral(), "the very bytes that Intel signed");
     let late = client.fetch(&ask, &|| fixture.now + 60 * DAY).await.unwrap_err();

@@ -63,7 +63,8 @@ pub(crate) fn key(platform: &Platform, host: usize) -> CollateralKey {
 }
 
 pub(crate) fn ask(platform: &Platform) -> Ask {
-    Ask { key: key(platform, 0), set: EvaluationSet::Standard, seen: CollateralMarks::default() }
+    let seen = CollateralMarks::default();
+    Ask { key: key(platform, 0), set: EvaluationSet::Standard, seen, fresh_until: 0 }
 }
 
 /// A clock that a test sets.
