@@ -157,6 +157,28 @@ identifier!(
     RootKeyId, 48
 );
 
+identifier!(
+    /// 32 bytes of randomness that one party chose for one session. Its freshness is the chooser's promise to itself: a
+    /// party trusts only its own nonce.
+    Nonce, 32
+);
+identifier!(
+    /// SHA-256 of a leaf certificate's SubjectPublicKeyInfo, the whole DER structure.
+    SpkiHash, 32
+);
+identifier!(
+    /// The TLS exporter of a connection. Not a secret (RFC 9266).
+    TlsExporter, 32
+);
+
+impl SpkiHash {
+    /// The hash of a SubjectPublicKeyInfo in DER.
+    #[must_use]
+    pub fn of(spki_der: &[u8]) -> Self {
+        Self(crate::hash::sha256(&[spki_der]))
+    }
+}
+
 impl Ppid {
     /// The device's identity, `SHA-256(PPID)`.
     #[must_use]
@@ -182,8 +204,7 @@ mod tests {
         assert!("00".repeat(21).parse::<AppId>().is_err());
         assert!("zz".repeat(20).parse::<AppId>().is_err());
         assert!(AppId::try_from(&[0_u8; 19][..]).is_err());
-        assert_eq!("0x".to_owned() + &"Ab".repeat(20), format!("0x{}", "Ab".repeat(20)));
-        assert_eq!("Ab".repeat(20).parse::<AppId>().unwrap(), AppId([0xab; 20]));
+        assert_eq!(format!("0x{}", "Ab".repeat(20)).parse::<AppId>().unwrap(), AppId([0xab; 20]));
     }
 
     #[test]

@@ -114,6 +114,7 @@ impl Cert {
 #[derive(Debug, Clone)]
 pub(crate) struct Crl {
     pub(crate) issued: u64,
+    /// The last second of its validity: webpki takes a list as expired at its nextUpdate, not after it.
     pub(crate) expires: u64,
     revoked: Vec<Vec<u8>>,
 }
@@ -131,10 +132,11 @@ impl Crl {
             return Err(PkiFault::Malformed);
         }
         check_signature(der, list.signature.raw_bytes(), issuer)?;
+        let next_update = body.next_update.ok_or(PkiFault::Malformed)?;
         let revoked = body.revoked_certificates.iter().flatten();
         Ok(Self {
             issued: body.this_update.to_unix_duration().as_secs(),
-            expires: body.next_update.ok_or(PkiFault::Malformed)?.to_unix_duration().as_secs(),
+            expires: next_update.to_unix_duration().as_secs().saturating_sub(1),
             revoked: revoked.map(|entry| entry.serial_number.as_bytes().to_vec()).collect(),
         })
     }

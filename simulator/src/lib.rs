@@ -23,9 +23,14 @@
 //! nonces are those of RFC 6979.
 #![cfg_attr(test, allow(non_snake_case))]
 
+pub mod agent;
 pub mod collateral;
+pub mod cvm;
 pub mod host;
+pub mod image;
 mod key;
+mod lock;
+pub mod pccs;
 pub mod pki;
 pub mod platform;
 pub mod quote;
