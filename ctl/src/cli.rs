@@ -79,9 +79,8 @@ pub(crate) struct EvidenceArgs {
     /// The quote, as bytes or hexadecimal text; - reads standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) quote: PathBuf,
-    /// Intel's collateral, in the JSON form of dcap-qvl
-    #[arg(long, value_name = "FILE")]
-    pub(crate) collateral: PathBuf,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
     /// When to judge: Unix seconds or an RFC 3339 date [default: now]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) at: Option<u64>,
@@ -94,6 +93,18 @@ pub(crate) struct EvidenceArgs {
     /// What to accept, JSON [default: platforms that are up to date]
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
+}
+
+/// Where the collateral comes from. There is no default: nothing goes over the network unasked.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct SourceArgs {
+    /// Intel's collateral, in the JSON form of dcap-qvl
+    #[arg(long, value_name = "FILE")]
+    pub(crate) collateral: Option<PathBuf>,
+    /// Fetch the collateral from a PCCS, or Intel's own service; repeat for more, asked in order
+    #[arg(long, value_name = "URL")]
+    pub(crate) pccs: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -179,8 +190,6 @@ pub(crate) struct BuildArgs {
     /// An environment variable that the app may be given; repeat for more
     #[arg(long = "allowed-env", value_name = "NAME", value_parser = parse_env_name)]
     pub(crate) allowed_envs: Vec<String>,
-    #[command(flatten)]
-    pub(crate) switches: Switches,
     /// Who gives the app its keys; goes before --kms-enabled
     #[arg(long, value_name = "KIND")]
     pub(crate) key_provider: Option<KeyProvider>,
@@ -193,6 +202,8 @@ pub(crate) struct BuildArgs {
     /// Swap space: bytes, or with K, M, G or T
     #[arg(long, value_name = "SIZE", value_parser = parse_swap_size)]
     pub(crate) swap_size: Option<u64>,
+    #[command(flatten)]
+    pub(crate) switches: Switches,
 }
 
 /// The yes-or-no fields of `app-compose.json`; none leaves a field as it is.
@@ -200,28 +211,28 @@ pub(crate) struct BuildArgs {
 #[command(next_help_heading = "Switches")]
 pub(crate) struct Switches {
     /// The app gets its keys from a KMS [default: false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", hide_possible_values = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) kms_enabled: Option<bool>,
     /// The app is reached through the gateway [default: false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", hide_possible_values = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) gateway_enabled: Option<bool>,
     /// The app gets its keys from an enclave on its own host [default: false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", hide_possible_values = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) local_key_provider_enabled: Option<bool>,
     /// Anyone may read the app's logs [default: false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", hide_possible_values = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) public_logs: Option<bool>,
     /// Anyone may read the system's state [default: false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", hide_possible_values = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) public_sysinfo: Option<bool>,
     /// Anyone may read the TCB information, this file included [default: true]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", hide_possible_values = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) public_tcbinfo: Option<bool>,
     /// All instances share one identity and one disk key [default: false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", hide_possible_values = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) no_instance_id: Option<bool>,
     /// Boot waits for authenticated time [default: true]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", hide_possible_values = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) secure_time: Option<bool>,
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use kms_attestation::deny::DenyReason;
+use kms_attestation::pccs::ConfigError;
 use kms_attestation::root::RootError;
 
 use crate::compose::ComposeError;
@@ -25,6 +26,12 @@ pub(crate) enum CtlError {
     /// The root certificate cannot serve as one.
     #[error("{}: {source}", .path.display())]
     Root { path: PathBuf, source: RootError },
+    /// A URL of `--pccs` cannot be used.
+    #[error("--pccs: {0}")]
+    Pccs(#[from] ConfigError),
+    /// The system gives no means to wait for the network.
+    #[error("cannot use the network: {0}")]
+    Runtime(io::Error),
     /// The arguments of `compose build` do not make an `app-compose.json`.
     #[error(transparent)]
     Compose(#[from] ComposeError),

@@ -3,22 +3,26 @@
 //! Decides nothing itself. It takes `kms-attestation` through its steps, goes on as far as the evidence allows
 //! and keeps what each step established, so that a refusal can still say what is known. Reads no file, no clock.
 
-use kms_attestation::collateral::{CheckedCollateral, Collateral};
-use kms_attestation::deny::DenyReason;
+use kms_attestation::collateral::CheckedCollateral;
 use kms_attestation::event_log::EventLog;
 use kms_attestation::identity::BootIdentity;
 use kms_attestation::policy::Policy;
 use kms_attestation::quote::Quote;
 use kms_attestation::verify::{AuthenticQuote, Verifier};
+use serde::Serialize;
 
+use super::collateral::CollateralSource;
 use super::finding::Finding;
 use super::inputs::Inputs;
 
 /// The outcome of an examination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Verdict {
     Accepted,
     Refused,
+    /// There was no collateral to judge by.
+    Undecided,
 }
 
 /// What is known of a quote.
@@ -41,6 +45,8 @@ pub(crate) struct Examination {
     pub(crate) identity: Option<BootIdentity>,
     /// All that is wrong; the first is the reason of a refusal.
     pub(crate) findings: Vec<Finding>,
+    /// What is worth knowing beside the verdict, a line for each.
+    pub(crate) remarks: Vec<String>,
 }
 
 impl Examination {
@@ -57,6 +63,7 @@ impl Examination {
             passed: false,
             identity: None,
             findings: Vec::new(),
+            remarks: Vec::new(),
         };
         let judged = examination.judge_quote(&inputs.quote, &inputs.collateral);
         examination.note(judged);
@@ -68,17 +75,22 @@ impl Examination {
     /// Accepted only if the quote passed, and nothing is wrong with the event log where there is one.
     pub(crate) fn verdict(&self) -> Verdict {
         let complete = self.identity.is_some() || !self.has_event_log;
-        if self.passed && complete && self.findings.is_empty() { Verdict::Accepted } else { Verdict::Refused }
+        match self.findings.first() {
+            None if self.passed && complete => Verdict::Accepted,
+            Some(Finding { deny: None, .. }) => Verdict::Undecided,
+            _ => Verdict::Refused,
+        }
     }
 
-    fn note(&mut self, step: Result<(), DenyReason>) {
-        self.findings.extend(step.err().map(Finding::from));
+    fn note(&mut self, step: Result<(), Finding>) {
+        self.findings.extend(step.err());
     }
 
-    fn judge_quote(&mut self, quote: &[u8], collateral: &[u8]) -> Result<(), DenyReason> {
+    fn judge_quote(&mut self, quote: &[u8], source: &CollateralSource) -> Result<(), Finding> {
         let quote = self.quote.insert(Quote::parse(quote)?);
-        let collateral = Collateral::parse(collateral)?;
-        let collateral = self.collateral.insert(self.verifier.check_collateral(collateral, self.at)?);
+        let obtained = source.obtain(&self.verifier, quote.platform(), self.at)?;
+        self.remarks = obtained.remarks;
+        let collateral = self.collateral.insert(obtained.collateral);
         let authentic = self.authentic.insert(self.verifier.authenticate(quote, collateral, self.at)?);
         // Grace needs to know when a node first saw the platform out of date; nobody here has seen it before.
         let since = None;
@@ -89,7 +101,7 @@ impl Examination {
     }
 
     /// Reads who asks; from a quote that is not genuine nothing can be read, and its refusal stands already.
-    fn read_event_log(&mut self, log: &[u8]) -> Result<(), DenyReason> {
+    fn read_event_log(&mut self, log: &[u8]) -> Result<(), Finding> {
         let log = EventLog::parse(log)?;
         let Some(authentic) = &self.authentic else { return Ok(()) };
         self.identity = Some(BootIdentity::extract(authentic, &log)?);

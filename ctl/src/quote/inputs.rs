@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use kms_attestation::policy::Policy;
 use kms_attestation::root::RootOfTrust;
 
+use super::collateral::CollateralSource;
 use crate::cli::EvidenceArgs;
 use crate::error::CtlError;
 use crate::input;
@@ -16,7 +17,7 @@ use crate::input;
 /// A quote and what it is judged by.
 pub(crate) struct Inputs {
     pub(crate) quote: Vec<u8>,
-    pub(crate) collateral: Vec<u8>,
+    pub(crate) collateral: CollateralSource,
     pub(crate) event_log: Option<Vec<u8>>,
     pub(crate) root: RootOfTrust,
     pub(crate) policy: Policy,
@@ -29,18 +30,26 @@ impl Inputs {
     pub(crate) fn load(args: &EvidenceArgs) -> Result<Self, CtlError> {
         Ok(Self {
             quote: input::bytes_or_hex(input::read(&args.quote)?),
-            collateral: input::read(&args.collateral)?,
+            collateral: read_collateral(args)?,
             event_log: args.event_log.as_deref().map(input::read).transpose()?,
-            root: args.root.as_deref().map_or_else(|| Ok(RootOfTrust::intel()), read_root)?,
+            root: read_root(args)?,
             policy: args.policy.as_deref().map_or_else(|| Ok(Policy::default()), read_policy)?,
             at: args.at.unwrap_or_else(now),
         })
     }
 }
 
-fn read_root(path: &Path) -> Result<RootOfTrust, CtlError> {
+fn read_collateral(args: &EvidenceArgs) -> Result<CollateralSource, CtlError> {
+    match &args.source.collateral {
+        Some(path) => CollateralSource::file(path),
+        None => CollateralSource::services(&args.source.pccs, read_root(args)?),
+    }
+}
+
+fn read_root(args: &EvidenceArgs) -> Result<RootOfTrust, CtlError> {
+    let Some(path) = &args.root else { return Ok(RootOfTrust::intel()) };
     let root = RootOfTrust::configured(&input::read(path)?);
-    root.map_err(|source| CtlError::Root { path: path.to_owned(), source })
+    root.map_err(|source| CtlError::Root { path: path.clone(), source })
 }
 
 fn read_policy(path: &Path) -> Result<Policy, CtlError> {

@@ -3,6 +3,7 @@
 //! Both commands show the same [`Examination`](examination::Examination), so they cannot disagree.
 
 mod certificates;
+mod collateral;
 mod examination;
 mod explain;
 mod finding;
@@ -25,19 +26,20 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Outcome, CtlError> {
     let report = VerdictReport::of(&examination);
     let stdout =
         if args.json { outcome::json(&report)? } else { summary::text(&report, Style::of_stdout()).into() };
-    Ok(Outcome { exit: exit(examination.verdict()), stdout, stderr: String::new() })
+    Ok(Outcome { exit: exit(examination.verdict()), stdout, stderr: examination.remarks.concat() })
 }
 
 /// Explains a quote, line by line.
 pub(crate) fn explain(args: &EvidenceArgs) -> Result<Outcome, CtlError> {
     let examination = Examination::of(Inputs::load(args)?);
     let stdout = explain::text(&examination, Style::of_stdout()).into();
-    Ok(Outcome { exit: exit(examination.verdict()), stdout, stderr: String::new() })
+    Ok(Outcome { exit: exit(examination.verdict()), stdout, stderr: examination.remarks.concat() })
 }
 
 fn exit(verdict: Verdict) -> Exit {
     match verdict {
         Verdict::Accepted => Exit::Done,
         Verdict::Refused => Exit::Refused,
+        Verdict::Undecided => Exit::Undecided,
     }
 }

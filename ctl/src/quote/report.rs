@@ -23,6 +23,8 @@ use super::finding::Finding;
 #[derive(Debug, Serialize)]
 pub(crate) struct VerdictReport {
     pub(crate) accepted: bool,
+    /// `accepted`, `refused`, or `undecided` for want of collateral.
+    pub(crate) verdict: Verdict,
     /// Why not; null when accepted.
     pub(crate) deny: Option<Finding>,
     /// Whether the quote is genuine: signed by hardware that the root of trust vouches for.
@@ -87,9 +89,10 @@ impl VerdictReport {
         let authentic = examination.authentic.as_ref();
         let tcb = authentic.map(AuthenticQuote::tcb);
         let rtmr = |index: usize| td.and_then(|td| td.rtmr.get(index)).copied();
-        let accepted = examination.verdict() == Verdict::Accepted;
+        let verdict = examination.verdict();
         Self {
-            accepted,
+            accepted: verdict == Verdict::Accepted,
+            verdict,
             deny: examination.findings.first().cloned(),
             authentic: authentic.is_some(),
             at: rfc3339(examination.at),

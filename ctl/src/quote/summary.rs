@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use super::examination::Verdict;
 use super::finding::Finding;
 use super::report::VerdictReport;
 use crate::layout::{hang, printable};
@@ -12,14 +13,22 @@ const INDENT: usize = 16;
 
 /// The report in short.
 pub(crate) fn text(report: &VerdictReport, style: Style) -> String {
-    let (tone, word) = if report.accepted { (Tone::Good, "ACCEPTED") } else { (Tone::Bad, "REFUSED") };
-    let verdict = style.paint(tone, word);
+    let verdict = headline(report.verdict, style);
     let reason: String = report.deny.iter().map(reason).collect();
     format!("{verdict}\n{reason}{}", facts(report))
 }
 
+/// The verdict in a word.
+pub(crate) fn headline(verdict: Verdict, style: Style) -> String {
+    match verdict {
+        Verdict::Accepted => style.paint(Tone::Good, "ACCEPTED"),
+        Verdict::Refused => style.paint(Tone::Bad, "REFUSED"),
+        Verdict::Undecided => style.paint(Tone::Bad, "UNDECIDED"),
+    }
+}
+
 /// What is wrong, and what would fix it.
-pub(crate) fn reason(finding: &Finding) -> String {
+fn reason(finding: &Finding) -> String {
     let rows = [
         ("code", finding.code),
         ("", finding.message),

@@ -19,7 +19,9 @@ pub(super) fn text(examination: &Examination) -> String {
             let (date, distance) = (rfc3339(first.until), first.distance(at));
             format!("Acceptable until {date}, {distance}: then {}.", first.what)
         }
-        Verdict::Refused => "Not acceptable now. When that is mended, these dates still end it.".to_owned(),
+        Verdict::Refused | Verdict::Undecided => {
+            "Not acceptable now. When that is mended, these dates still end it.".to_owned()
+        }
     };
     [
         paragraph(&lead),

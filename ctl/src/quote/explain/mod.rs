@@ -14,6 +14,7 @@ use kms_attestation::time::rfc3339;
 use self::row::Mark;
 use super::examination::{Examination, Verdict};
 use super::finding::Finding;
+use super::summary;
 use crate::layout::hang;
 use crate::style::{Style, Tone};
 
@@ -31,15 +32,14 @@ pub(crate) fn text(examination: &Examination, style: Style) -> String {
 
 fn headline(examination: &Examination, style: Style) -> String {
     let at = rfc3339(examination.at);
-    let (word, tone, why) = match examination.verdict() {
-        Verdict::Accepted => ("ACCEPTED", Tone::Good, "genuine, and in a state that policy accepts."),
-        Verdict::Refused if examination.authentic.is_some() => {
-            ("REFUSED", Tone::Bad, "the quote is genuine, but not acceptable.")
-        }
-        Verdict::Refused => ("REFUSED", Tone::Bad, "the quote is not proven to be genuine."),
+    let verdict = examination.verdict();
+    let why = match verdict {
+        Verdict::Accepted => "genuine, and in a state that policy accepts",
+        Verdict::Refused if examination.authentic.is_some() => "the quote is genuine, but not acceptable",
+        Verdict::Refused => "the quote is not proven to be genuine",
+        Verdict::Undecided => "there is no collateral to judge the quote by",
     };
-    let head = format!("{}  ", style.paint(tone, word));
-    hang(&head, word.len() + 2, &format!("at {at}: {why}"))
+    format!("{} at {at}: {why}.\n", summary::headline(verdict, style))
 }
 
 fn proof_title(examination: &Examination) -> &'static str {

@@ -16,6 +16,8 @@ use crate::quote::examination::Examination;
 use crate::quote::summary::advisories;
 use crate::style::Style;
 
+const NOT_KNOWN: &str = "not known";
+
 /// The section's text.
 pub(super) fn text(examination: &Examination, style: Style) -> String {
     let Some(quote) = &examination.quote else {
@@ -117,13 +119,13 @@ impl Proof<'_> {
     /// What Intel says of the platform: known of a genuine quote only, but for the fault that hides it.
     fn platform_state(&self) -> String {
         use DenyCode::{
-            AdvisoryDenied, QeIdentityMismatch, QeTcbNotAccepted, QeTcbUnknown, TcbGraceExpired,
-            TcbNotAccepted, TcbRevoked, TcbUnknown,
+            QeIdentityMismatch, QeTcbNotAccepted, QeTcbUnknown, TcbGraceExpired, TcbNotAccepted, TcbRevoked,
+            TcbUnknown,
         };
         let tcb = self.examination.authentic.as_ref().map(AuthenticQuote::tcb);
-        let known = |text: Option<String>| text.unwrap_or_else(|| "not known".to_owned());
-        let status = tcb.map(|tcb| format!("TCB status {}, level of {}", tcb.status, day(&tcb.tcb_date)));
-        let advisories = tcb.map(|tcb| advisories(&tcb.advisory_ids));
+        let known = |text: Option<String>| text.unwrap_or_else(|| NOT_KNOWN.to_owned());
+        let status =
+            tcb.map(|tcb| format!("TCB status {}, level of {}", tcb.status, values::day(&tcb.tcb_date)));
         let enclave = tcb.map(|tcb| format!("quoting enclave, TCB status {}", tcb.qe_status));
         [
             self.judged(
@@ -131,11 +133,22 @@ impl Proof<'_> {
                 &[TcbGraceExpired, TcbNotAccepted, TcbRevoked, TcbUnknown],
                 &known(status),
             ),
-            self.advisories(&known(advisories), tcb.is_some_and(|tcb| tcb.advisory_ids.is_empty())),
+            self.advisories(tcb.map(|tcb| &*tcb.advisory_ids)),
             self.judged("QE", &[QeIdentityMismatch, QeTcbNotAccepted, QeTcbUnknown], &known(enclave)),
             self.collateral(),
         ]
         .concat()
+    }
+
+    /// Advisories of an accepted platform are for the reader to judge.
+    fn advisories(&self, ids: Option<&[String]>) -> String {
+        let text = ids.map_or_else(|| NOT_KNOWN.to_owned(), advisories);
+        if ids.is_some_and(|ids| !ids.is_empty())
+            && !self.is_at_fault(|code| code == DenyCode::AdvisoryDenied)
+        {
+            return self.stated("Advisories", &text);
+        }
+        self.judged("Advisories", &[DenyCode::AdvisoryDenied], &text)
     }
 
     fn collateral(&self) -> String {
@@ -170,16 +183,29 @@ impl Proof<'_> {
         let rows = [
             ("MRTD", &td.mrtd, "firmware"),
             ("RTMR0", rtmr0, "virtual hardware"),
-            ("RTMR1", rtmr1, "boot loader and kernel"),
+            ("RTMR1", rtmr1, "boot loader or kernel"),
             ("RTMR2", rtmr2, "command line and initrd"),
-            ("RTMR3", rtmr3, "application: see its event log"),
-            ("MROWNER", &td.mr_owner, "owner, set by the host"),
-            ("MROWNERCFG", &td.mr_owner_config, "owner's configuration, set by the host"),
+            ("RTMR3", rtmr3, "application, by its event log"),
         ];
         let rows =
             rows.into_iter().map(|(label, value, what)| self.stated(label, &values::register(value, what)));
+        rows.chain([self.configuration(td)]).collect()
+    }
+
+    /// The registers that the host sets, as far as it did.
+    fn configuration(&self, td: &TdReport) -> String {
         let config = values::register(&td.mr_config_id, values::config_version(&td.mr_config_id));
-        rows.chain([self.judged("MRCONFIGID", &[DenyCode::MrConfigId], &config)]).collect()
+        let config = match self.examination.identity {
+            Some(_) => self.judged("MRCONFIGID", &[DenyCode::MrConfigId], &config),
+            None if self.is_at_fault(|code| code == DenyCode::MrConfigId) => {
+                row(self.style, Mark::Wrong, "MRCONFIGID", &config)
+            }
+            None => self.stated("MRCONFIGID", &config),
+        };
+        let others = [("MROWNER", &td.mr_owner, "owner"), ("MROWNERCONF.", &td.mr_owner_config, "owner's")];
+        let others = others.into_iter().filter(|(_, value, _)| !value.is_zero());
+        let others = others.map(|(label, value, what)| self.stated(label, &values::register(value, what)));
+        others.chain([config]).collect()
     }
 
     fn identity(&self) -> String {

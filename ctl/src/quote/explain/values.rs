@@ -17,6 +17,11 @@ const ATTRIBUTES: [(u32, &str); 6] = [
     (63, "PERFMON"),
 ];
 
+/// The day of a date in RFC 3339. The text is of the collateral.
+pub(super) fn day(date: &str) -> String {
+    printable(date.split('T').next().unwrap_or_default())
+}
+
 /// The TDX module: its measurement, and the version under which the TD was launched.
 pub(super) fn module(td: &TdReport) -> String {
     let layout = match td.version {
