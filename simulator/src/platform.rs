@@ -22,7 +22,7 @@ pub struct Platform {
     hosts: Vec<Host>,
 }
 
-/// Which of the TCB infos that are valid side by side.
+/// Which of the requirements that are valid side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Update {
     /// What is required today.
@@ -131,8 +131,11 @@ impl Platform {
     }
 
     /// The signed QE identity.
-    pub fn qe_identity(&self) -> anyhow::Result<SignedDocument> {
-        let json = serde_json::to_string(&self.collateral.qe_identity)?;
+    pub fn qe_identity(&self, update: Update) -> anyhow::Result<SignedDocument> {
+        let json = match update {
+            Update::Standard => serde_json::to_string(&self.collateral.qe_identity)?,
+            Update::Early => serde_json::to_string(&self.collateral.qe_identity.early())?,
+        };
         self.pki.sign_document(json, &self.collateral.qe_identity_signer)
     }
 
@@ -150,7 +153,7 @@ impl Platform {
     pub fn collateral_of(&self, fmspc: Fmspc) -> anyhow::Result<QuoteCollateralV3> {
         let ca = self.host_by_fmspc(fmspc).map_or(Authority::PlatformCa, |host| host.pck.issuer);
         let tcb_info = self.tcb_info(fmspc, Update::Standard)?;
-        let qe_identity = self.qe_identity()?;
+        let qe_identity = self.qe_identity(Update::Standard)?;
         Ok(QuoteCollateralV3 {
             pck_crl_issuer_chain: self.pki.chain_pem(ca),
             root_ca_crl: self.root_crl()?,

@@ -145,7 +145,7 @@ async fn processor_ca__should_have_its_own_crl() {
 }
 
 #[tokio::test]
-async fn tcb_info__should_be_served_by_update_and_by_number() {
+async fn documents__should_be_served_by_update_and_by_number() {
     let (pccs, platform) = start().await;
     let fmspc = platform.host(0).unwrap().fmspc();
     let path = tcb_path(&pccs);
@@ -159,7 +159,18 @@ async fn tcb_info__should_be_served_by_update_and_by_number() {
         let (document, _) = get(&pccs, &format!("{path}{parameters}")).await.document("tcbInfo");
         assert_eq!(document, platform.tcb_info(fmspc, update).unwrap().json, "{parameters}");
     }
+    for (parameters, update) in [
+        ("", Update::Standard),
+        ("?update=early", Update::Early),
+        ("?tcbEvaluationDataNumber=20", Update::Standard),
+        ("?tcbEvaluationDataNumber=21", Update::Early),
+    ] {
+        let (document, _) =
+            get(&pccs, &format!("{QE_IDENTITY}{parameters}")).await.document("enclaveIdentity");
+        assert_eq!(document, platform.qe_identity(update).unwrap().json, "{parameters}");
+    }
     for (path, status) in [
+        (format!("{QE_IDENTITY}?tcbEvaluationDataNumber=19"), 410),
         (format!("{path}&tcbEvaluationDataNumber=19"), 410),
         (format!("{path}&tcbEvaluationDataNumber=22"), 404),
         (format!("{path}&tcbEvaluationDataNumber=20&update=early"), 400),
@@ -274,5 +285,5 @@ async fn tls__should_serve_the_same_to_clients_that_trust_its_certificate() {
     let stream = TcpStream::connect(pccs.address()).await.unwrap();
     let stream = connector.connect(ServerName::try_from("127.0.0.1").unwrap(), stream).await.unwrap();
     let answer = send(stream, request("GET", QE_IDENTITY, String::new())).await.unwrap();
-    assert_eq!(answer.document("enclaveIdentity").0, platform.qe_identity().unwrap().json);
+    assert_eq!(answer.document("enclaveIdentity").0, platform.qe_identity(Update::Standard).unwrap().json);
 }

@@ -23,7 +23,7 @@ pub enum EvidenceForm {
 pub struct RatlsCertificate {
     /// In which form the evidence stood.
     pub form: EvidenceForm,
-    /// The raw quote, at most [`super::MAX_QUOTE_BYTES`].
+    /// The raw quote, at most [`crate::quote::MAX_QUOTE_BYTES`].
     pub quote: Vec<u8>,
     /// The event log as JSON text, for [`crate::event_log::EventLog::parse`]. From the pair verbatim, from the
     /// other forms rebuilt from the runtime events.

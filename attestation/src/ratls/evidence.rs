@@ -6,10 +6,11 @@
 
 use super::certificate::EvidenceForm;
 use super::leaf::Leaf;
-use super::{MAX_QUOTE_BYTES, bounded, malformed, msgpack, oid, scale};
+use super::{bounded, malformed, msgpack, oid, scale};
 use crate::deny::{DenyCode, DenyReason};
 use crate::event_log::{EventLog, MAX_EVENTS, RuntimeEvent};
 use crate::ids::ReportData;
+use crate::quote::MAX_QUOTE_BYTES;
 
 /// The evidence of a certificate.
 pub(super) struct Evidence {

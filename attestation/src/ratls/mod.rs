@@ -45,8 +45,6 @@ use crate::ids::ReportData;
 
 /// The largest certificate that is read, in bytes: rustls refuses a handshake message beyond 64 KiB.
 pub const MAX_CERTIFICATE_BYTES: usize = 64 * 1024;
-/// The largest quote that is read or written, in bytes. Genuine ones have about 5000.
-pub const MAX_QUOTE_BYTES: usize = 16 * 1024;
 /// The longest usage text, in bytes.
 pub const MAX_USAGE_BYTES: usize = 64;
 

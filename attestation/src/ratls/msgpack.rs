@@ -28,10 +28,11 @@ use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
 
 use super::certificate::EvidenceForm;
 use super::evidence::Versioned;
-use super::{MAX_QUOTE_BYTES, malformed};
+use super::malformed;
 use crate::deny::{DenyCode, DenyReason};
 use crate::event_log::{DigestVersion, MAX_EVENTS, RuntimeEvent};
 use crate::ids::ReportData;
+use crate::quote::MAX_QUOTE_BYTES;
 
 /// The deepest nesting that is read. The format has five levels; the rest is for keys that it may gain.
 const MAX_DEPTH: usize = 12;

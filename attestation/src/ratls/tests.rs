@@ -8,6 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::event_log::{DigestVersion, EventLog, MAX_EVENTS, RuntimeEvent};
 use crate::ids::AppId;
+use crate::quote::MAX_QUOTE_BYTES;
 
 const QUOTE: &[u8] = &[0xC3; 5006];
 

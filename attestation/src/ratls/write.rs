@@ -7,10 +7,11 @@
 use der::Encode;
 use der::asn1::OctetStringRef;
 
-use super::{MAX_CERTIFICATE_BYTES, MAX_QUOTE_BYTES, MAX_USAGE_BYTES, bounded, malformed, oid, scale};
+use super::{MAX_CERTIFICATE_BYTES, MAX_USAGE_BYTES, bounded, malformed, oid, scale};
 use crate::deny::DenyReason;
 use crate::event_log::EventLog;
 use crate::ids::{AppId, ReportData};
+use crate::quote::MAX_QUOTE_BYTES;
 
 /// An extension for a certificate, non-critical.
 #[derive(Debug, Clone, PartialEq, Eq)]

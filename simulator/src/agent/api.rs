@@ -44,7 +44,9 @@ pub(super) async fn get_quote(State(state): State<Arc<AgentState>>, body: Bytes)
         quoted.0.iter_mut().take(1).for_each(|byte| *byte ^= 1);
     }
     let cvm = lock(&state.cvm);
-    let quote = cvm.quote(quoted).map_err(|cause| error(StatusCode::INTERNAL_SERVER_ERROR, cause))?;
+    let quote = cvm
+        .quote(quoted)
+        .map_err(|cause| error(StatusCode::INTERNAL_SERVER_ERROR, format_args!("{cause:#}")))?;
     Ok(Json(json!({
         "quote": hex::encode(quote),
         "event_log": cvm.event_log().to_json(),

@@ -42,9 +42,9 @@ impl CollateralSpec {
     #[must_use]
     pub(crate) fn healthy(pki: &Pki, now: u64) -> Self {
         let issued = now.saturating_sub(HOUR);
-        let crl = |this_update, validity| CrlSpec {
+        let crl = |this_update: u64, validity| CrlSpec {
             this_update,
-            next_update: this_update + validity,
+            next_update: this_update.saturating_add(validity),
             number: 1,
             revoked: Vec::new(),
             issuer: None,

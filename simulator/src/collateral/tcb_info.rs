@@ -136,7 +136,7 @@ impl TcbInfoSpec {
             id: "TDX".to_owned(),
             version: 3,
             issue_date: issued,
-            next_update: issued + MONTH,
+            next_update: issued.saturating_add(MONTH),
             fmspc: None,
             pce_id: [0; 2],
             tcb_type: 0,
@@ -165,7 +165,7 @@ impl TcbInfoSpec {
     #[must_use]
     pub fn early(&self) -> Self {
         let mut next = self.clone();
-        next.tcb_evaluation_data_number += 1;
+        next.tcb_evaluation_data_number = next.tcb_evaluation_data_number.saturating_add(1);
         if let Some(best) = next.tcb_levels.first_mut() {
             let mut required = best.clone();
             required.tcb.sgx.iter_mut().take(2).for_each(|svn| *svn = svn.saturating_add(1));

@@ -37,8 +37,12 @@ impl From<Refusal> for Response {
     }
 }
 
+fn refuse(status: StatusCode, message: &str) -> Refusal {
+    Refusal(status, message.to_owned())
+}
+
 fn bad_request(message: &str) -> Refusal {
-    Refusal(StatusCode::BAD_REQUEST, message.to_owned())
+    refuse(StatusCode::BAD_REQUEST, message)
 }
 
 type Parameters = Query<HashMap<String, String>>;
@@ -82,46 +86,44 @@ pub(super) async fn tcb_info(
     let make = |platform: &Platform| {
         let fmspc = parameters.get("fmspc").and_then(|text| text.parse::<Fmspc>().ok());
         let fmspc = fmspc.ok_or_else(|| bad_request("fmspc is 6 bytes of hexadecimal"))?;
-        let update = update(platform, &parameters)?;
+        let update = update(&parameters, platform.collateral.tcb_info.tcb_evaluation_data_number)?;
         if platform.host_by_fmspc(fmspc).is_none() {
-            return Err(Refusal(StatusCode::NOT_FOUND, format!("no platform has FMSPC {fmspc}")));
+            return Err(refuse(StatusCode::NOT_FOUND, "no platform has this FMSPC"));
         }
         signed("tcbInfo", TCB_INFO_CHAIN, &platform.tcb_info(fmspc, update)?)
     };
     state.answer(Endpoint::TcbInfo, &uri, make).await
 }
 
-pub(super) async fn qe_identity(State(state): State<Arc<PccsState>>, uri: Uri) -> Response {
-    let make = |platform: &Platform| signed("enclaveIdentity", QE_IDENTITY_CHAIN, &platform.qe_identity()?);
+pub(super) async fn qe_identity(
+    State(state): State<Arc<PccsState>>,
+    uri: Uri,
+    Query(parameters): Parameters,
+) -> Response {
+    let make = |platform: &Platform| {
+        let number = platform.collateral.qe_identity.tcb_evaluation_data_number;
+        let document = platform.qe_identity(update(&parameters, number)?)?;
+        signed("enclaveIdentity", QE_IDENTITY_CHAIN, &document)
+    };
     state.answer(Endpoint::QeIdentity, &uri, make).await
 }
 
-/// Which TCB info is asked for, by name or by number.
-fn update(platform: &Platform, parameters: &HashMap<String, String>) -> Result<Update, Refusal> {
+/// Which requirements are asked for, by name or by number, where the standard ones have that number.
+fn update(parameters: &HashMap<String, String>, standard: u32) -> Result<Update, Refusal> {
     let name = parameters.get("update").map(String::as_str);
     let number = parameters.get("tcbEvaluationDataNumber");
     match (name, number) {
         (None | Some("standard"), None) => Ok(Update::Standard),
         (Some("early"), None) => Ok(Update::Early),
-        (None, Some(number)) => {
-            let number: u32 = number.parse().map_err(|_| bad_request("tcbEvaluationDataNumber"))?;
-            numbered(platform, number)
-        }
+        (None, Some(number)) => match number.parse::<u32>() {
+            Ok(number) if number == standard => Ok(Update::Standard),
+            Ok(number) if number == standard.saturating_add(1) => Ok(Update::Early),
+            Ok(number) if number < standard => Err(refuse(StatusCode::GONE, "no longer served")),
+            Ok(_) => Err(refuse(StatusCode::NOT_FOUND, "not published yet")),
+            Err(_) => Err(bad_request("tcbEvaluationDataNumber is a number")),
+        },
         (Some(_), Some(_)) => Err(bad_request("update or tcbEvaluationDataNumber, not both")),
         (Some(_), None) => Err(bad_request("update is early or standard")),
-    }
-}
-
-fn numbered(platform: &Platform, number: u32) -> Result<Update, Refusal> {
-    let info = &platform.collateral.tcb_info;
-    if number == info.tcb_evaluation_data_number {
-        Ok(Update::Standard)
-    } else if number == info.early().tcb_evaluation_data_number {
-        Ok(Update::Early)
-    } else if number < info.tcb_evaluation_data_number {
-        Err(Refusal(StatusCode::GONE, format!("evaluation {number} is no longer served")))
-    } else {
-        Err(Refusal(StatusCode::NOT_FOUND, format!("there is no evaluation {number}")))
     }
 }
 

@@ -31,7 +31,7 @@ pub enum Fault {
     RevokedPckCa,
     /// The TCB signer's certificate is revoked.
     RevokedTcbSigner,
-    /// A TCB recovery has happened: what was the early TCB info is the standard one, all hosts are out of date.
+    /// A TCB recovery has happened: what was required early is required now, and all hosts are out of date.
     OutOfDate,
     /// TCB info is about another FMSPC than was asked for.
     WrongFmspc,
@@ -112,7 +112,10 @@ impl Fault {
                 platform.revoke_authority(Authority::ProcessorCa);
             }
             Self::RevokedTcbSigner => platform.revoke_tcb_signer(),
-            Self::OutOfDate => platform.collateral.tcb_info = platform.collateral.tcb_info.early(),
+            Self::OutOfDate => {
+                platform.collateral.tcb_info = platform.collateral.tcb_info.early();
+                platform.collateral.qe_identity = platform.collateral.qe_identity.early();
+            }
             Self::WrongFmspc => platform.collateral.tcb_info.fmspc = Some(Fmspc([0xff; 6])),
             Self::RolledBack => {
                 platform.reissue_collateral(now.saturating_sub(21 * DAY));

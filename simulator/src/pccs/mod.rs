@@ -5,7 +5,7 @@
 //! GET /IntelSGXRootCA.der                                                 root CRL, DER
 //! GET /sgx/certification/v4/pckcrl?ca=platform|processor[&encoding=der]   PCK CRL, otherwise hexadecimal
 //! GET /tdx/certification/v4/tcb?fmspc=<hex>[&update=early|standard | &tcbEvaluationDataNumber=<n>]
-//! GET /tdx/certification/v4/qe/identity
+//! GET /tdx/certification/v4/qe/identity[?update=early|standard | ?tcbEvaluationDataNumber=<n>]
 //!
 //! POST /fault  {"kind":"slow","delay_ms":500[,"only":"tcb-info"]}   see Fault
 //! POST /clock  {"now":<Unix seconds>}                               issues all collateral again at that time
