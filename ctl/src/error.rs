@@ -1,0 +1,62 @@
+//! What keeps a command from doing its work, other than a verdict on evidence: each with what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use kms_attestation::deny::DenyReason;
+use kms_attestation::pccs::ConfigError;
+use kms_attestation::root::RootError;
+
+use crate::compose::ComposeError;
+use crate::input::MAX_INPUT_BYTES;
+use crate::outcome::{Exit, Outcome};
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CtlError {
+    /// A file that the command line names is missing or unreadable.
+    #[error("cannot read {}: {source}", .path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    /// A file is larger than anything that could be meant.
+    #[error("{} is larger than {MAX_INPUT_BYTES} bytes; no input of kmsctl is", .path.display())]
+    TooLarge { path: PathBuf },
+    /// The policy file is not a policy.
+    #[error("{} is not a policy in JSON: {source}", .path.display())]
+    Policy { path: PathBuf, source: serde_json::Error },
+    /// The root certificate cannot serve as one.
+    #[error("{}: {source}", .path.display())]
+    Root { path: PathBuf, source: RootError },
+    /// A URL of `--pccs` cannot be used.
+    #[error("--pccs: {0}")]
+    Pccs(#[from] ConfigError),
+    /// The system gives no means to wait for the network.
+    #[error("cannot use the network: {0}")]
+    Runtime(io::Error),
+    /// The arguments of `compose build` do not make an `app-compose.json`.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
+    /// The output file is there already.
+    #[error("{} exists; give --force to replace it", .path.display())]
+    Exists { path: PathBuf },
+    /// The output file cannot be written.
+    #[error("cannot write {}: {source}", .path.display())]
+    NotWritten { path: PathBuf, source: io::Error },
+    /// The result has no JSON form, which should not happen.
+    #[error("cannot print the result as JSON: {0}")]
+    Encode(serde_json::Error),
+    /// The evidence itself is refused, in a command that prints no verdict.
+    #[error("refused: {0}; {fix}", fix = .0.code.fix())]
+    Refused(#[from] DenyReason),
+}
+
+impl CtlError {
+    /// The error as what the command did.
+    pub(crate) fn outcome(&self) -> Outcome {
+        let exit = match self {
+            Self::NotWritten { .. } | Self::Encode(_) => Exit::NotWritten,
+            Self::Refused(_) => Exit::Refused,
+            _ => Exit::Usage,
+        };
+        Outcome { exit, stdout: Vec::new(), stderr: format!("error: {self}\n") }
+    }
+}

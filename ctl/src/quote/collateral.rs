@@ -1,0 +1,99 @@
+//! Where the collateral comes from: a file, or services that are asked in order.
+//!
+//! What a file holds can be refused. A service that has nothing to offer, or nothing that is valid, says nothing
+//! about the quote: then there is no verdict at all.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use kms_attestation::collateral::{CheckedCollateral, Collateral, CollateralMarks};
+use kms_attestation::pccs::{
+    Ask, CollateralClient, CollateralKey, CollateralUnavailable, ConfigError, EvaluationSet, FetchLimits,
+    Fetched, Source, SourceConfig, SourceKind,
+};
+use kms_attestation::quote::Platform;
+use kms_attestation::root::RootOfTrust;
+use kms_attestation::verify::Verifier;
+use tokio::runtime::{Builder, Runtime};
+
+use super::finding::Finding;
+use crate::error::CtlError;
+use crate::input;
+
+/// Intel's own service, which has the root's revocation list elsewhere than a PCCS.
+const INTEL_SERVICE: &str = "https://api.trustedservices.intel.com";
+
+/// Where the collateral comes from.
+pub(crate) enum CollateralSource {
+    /// The JSON form, from a file.
+    File(Vec<u8>),
+    /// PCCSs or Intel's own service.
+    Services(Box<Services>),
+}
+
+/// Services to ask, and what it takes to wait for them.
+pub(crate) struct Services {
+    client: CollateralClient,
+    runtime: Runtime,
+}
+
+/// Collateral that can be judged by, and what is worth knowing of how it was come by.
+pub(crate) struct Obtained {
+    pub(crate) collateral: CheckedCollateral,
+    /// What happened at services that had none, a line for each.
+    pub(crate) remarks: Vec<String>,
+}
+
+impl CollateralSource {
+    /// Collateral from a file. Nothing about it is checked yet.
+    pub(crate) fn file(path: &Path) -> Result<Self, CtlError> {
+        input::read(path).map(Self::File)
+    }
+
+    /// Services, to be asked in that order for collateral under that root.
+    pub(crate) fn services(urls: &[String], root: RootOfTrust) -> Result<Self, CtlError> {
+        let sources = urls.iter().map(|url| source(url)).collect::<Result<_, _>>()?;
+        let client = CollateralClient::new(Arc::new(root), sources, &[], FetchLimits::default())?;
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(CtlError::Runtime)?;
+        Ok(Self::Services(Box::new(Services { client, runtime })))
+    }
+
+    /// The collateral for a platform, checked at `at` (Unix seconds).
+    pub(crate) fn obtain(
+        &self,
+        verifier: &Verifier,
+        platform: &Platform,
+        at: u64,
+    ) -> Result<Obtained, Finding> {
+        match self {
+            Self::File(json) => {
+                let collateral = verifier.check_collateral(Collateral::parse(json)?, at)?;
+                Ok(Obtained { collateral, remarks: Vec::new() })
+            }
+            Self::Services(services) => Ok(services.fetch(platform, at)?.into()),
+        }
+    }
+}
+
+impl Services {
+    fn fetch(&self, platform: &Platform, at: u64) -> Result<Fetched, CollateralUnavailable> {
+        let ask = Ask {
+            key: CollateralKey { fmspc: platform.fmspc, ca: platform.ca },
+            set: EvaluationSet::Standard,
+            seen: CollateralMarks::default(),
+        };
+        self.runtime.block_on(self.client.fetch(&ask, &|| at))
+    }
+}
+
+impl From<Fetched> for Obtained {
+    fn from(fetched: Fetched) -> Self {
+        let remarks = fetched.attempts.iter().map(|attempt| format!("note: no collateral from {attempt}\n"));
+        Self { remarks: remarks.collect(), collateral: fetched.collateral }
+    }
+}
+
+fn source(url: &str) -> Result<Source, ConfigError> {
+    let kind = if url.starts_with(INTEL_SERVICE) { SourceKind::Intel } else { SourceKind::Pccs };
+    Source::http(&SourceConfig { kind, ..SourceConfig::pccs(url) })
+}
