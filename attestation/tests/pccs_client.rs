@@ -175,6 +175,21 @@ async fn client__should_survive_servers_that_do_not_speak_http() {
 }
 
 #[tokio::test]
+async fn client__should_stop_reading_servers_that_flood() {
+    let platform = platform();
+    let chunk = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nfffffff\r\n";
+    for (head, code) in [
+        ("HTTP/1.1 200 OK\r\n\r\n", "too-large"),
+        (chunk, "too-large"),
+        ("HTTP/1.1 200 OK\r\nx:", "bad-head"),
+    ] {
+        let server = OddServer::start(Odd::Flood(head.into())).await;
+        let (_, fault) = fault_at(&platform, &server.url).await;
+        assert_eq!(fault.code(), code, "{fault}");
+    }
+}
+
+#[tokio::test]
 async fn client__should_give_up_on_servers_that_stall() {
     let platform = platform();
     let head = b"HTTP/1.1 200 OK\r\ncontent-length: 20000\r\n\r\n".to_vec();

@@ -123,6 +123,8 @@ pub(crate) enum Odd {
     Bytes(Vec<u8>),
     /// Sends these bytes and then one byte every 20 ms, for ever.
     Drip(Vec<u8>),
+    /// Sends these bytes and then as much as is taken, for ever.
+    Flood(Vec<u8>),
     /// Says nothing, for ever.
     Silence,
     /// Answers each path's last part, without its query, by a function.
@@ -180,6 +182,11 @@ async fn serve(mut stream: TcpStream, odd: Odd, requests: Arc<AtomicUsize>) {
             while stream.write_u8(b' ').await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+            return;
+        }
+        Odd::Flood(bytes) => {
+            let _ = stream.write_all(&bytes).await;
+            while stream.write_all(&[b' '; 16 * 1024]).await.is_ok() {}
             return;
         }
         Odd::Silence => return std::future::pending().await,
