@@ -17,6 +17,7 @@ use kms_attestation::verify::Verifier;
 use tokio::runtime::{Builder, Runtime};
 
 use super::finding::Finding;
+use crate::cli::{EvidenceArgs, NetworkArgs};
 use crate::error::CtlError;
 use crate::input;
 
@@ -50,9 +51,10 @@ impl CollateralSource {
         input::read(path).map(Self::File)
     }
 
-    /// Services, to be asked in that order for collateral under that root.
-    pub(crate) fn services(urls: &[String], root: RootOfTrust) -> Result<Self, CtlError> {
-        let sources = urls.iter().map(|url| source(url)).collect::<Result<_, _>>()?;
+    /// The services that the arguments name, to be asked in that order for collateral under that root.
+    pub(crate) fn services(args: &EvidenceArgs, root: RootOfTrust) -> Result<Self, CtlError> {
+        let sources = args.source.pccs.iter().map(|url| source(url, &args.network));
+        let sources = sources.collect::<Result<_, _>>()?;
         let client = CollateralClient::new(Arc::new(root), sources, &[], FetchLimits::default())?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(CtlError::Runtime)?;
         Ok(Self::Services(Box::new(Services { client, runtime })))
@@ -93,7 +95,8 @@ impl From<Fetched> for Obtained {
     }
 }
 
-fn source(url: &str) -> Result<Source, ConfigError> {
+fn source(url: &str, network: &NetworkArgs) -> Result<Source, ConfigError> {
     let kind = if url.starts_with(INTEL_SERVICE) { SourceKind::Intel } else { SourceKind::Pccs };
-    Source::http(&SourceConfig { kind, ..SourceConfig::pccs(url) })
+    let insecure_plain_http = network.insecure_plain_http;
+    Source::http(&SourceConfig { kind, insecure_plain_http, ..SourceConfig::pccs(url) })
 }

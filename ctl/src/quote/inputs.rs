@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use kms_attestation::policy::Policy;
 use kms_attestation::root::RootOfTrust;
+use serde_json::{Map, Value};
 
 use super::collateral::CollateralSource;
 use crate::cli::EvidenceArgs;
@@ -42,7 +43,7 @@ impl Inputs {
 fn read_collateral(args: &EvidenceArgs) -> Result<CollateralSource, CtlError> {
     match &args.source.collateral {
         Some(path) => CollateralSource::file(path),
-        None => CollateralSource::services(&args.source.pccs, read_root(args)?),
+        None => CollateralSource::services(args, read_root(args)?),
     }
 }
 
@@ -53,7 +54,10 @@ fn read_root(args: &EvidenceArgs) -> Result<RootOfTrust, CtlError> {
 }
 
 fn read_policy(path: &Path) -> Result<Policy, CtlError> {
-    let policy = serde_json::from_slice(&input::read(path)?);
+    let content = input::read(path)?;
+    // serde also reads a struct from an array of its values, which is no form that a person means.
+    let object = serde_json::from_slice::<Map<String, Value>>(&content);
+    let policy = object.and_then(|_| serde_json::from_slice(&content));
     policy.map_err(|source| CtlError::Policy { path: path.to_owned(), source })
 }
 
