@@ -2,7 +2,7 @@
 //!
 //! Machines are noisy, so nothing here is an absolute promise: each round measures all the subjects one after the
 //! other, medians are taken over the rounds, and what counts are the ratios of one run. Fails when a ratio is missed.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::indexing_slicing, clippy::too_many_lines, clippy::unwrap_used)]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -48,6 +48,8 @@ pub mod mr_config;
 #[cfg(feature = "pccs")]
 pub mod pccs;
 mod pki;
+#[cfg(feature = "platform")]
+pub mod platform;
 pub mod policy;
 pub mod quote;
 pub mod ratls;

@@ -1,5 +1,5 @@
 //! What must hold for any bytes: a changed quote, event log or manifest is refused or means the same.
-#![allow(non_snake_case, missing_docs, clippy::unwrap_used)]
+#![allow(non_snake_case, missing_docs, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 use kms_attestation::collateral::{CheckedCollateral, Collateral};
 use kms_attestation::deny::DenyReason;

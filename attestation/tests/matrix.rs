@@ -1,6 +1,6 @@
 //! Platforms with exactly one fault: each is refused with its own code, and its healthy twin, which differs in that
 //! one respect, is accepted. Both go through the production path with the simulator's root.
-#![allow(non_snake_case, missing_docs, clippy::unwrap_used)]
+#![allow(non_snake_case, missing_docs, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 use dcap_qvl::{QuoteCollateralV3, TcbStatus};
 use kms_attestation::collateral::Collateral;

@@ -11,7 +11,8 @@ static ROOT: LazyLock<RootOfTrust> = LazyLock::new(RootOfTrust::intel);
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(collateral) = Collateral::parse(bytes) {
-        let again = Collateral::parse(collateral.to_json().as_bytes()).expect("what was written is well-formed");
+        let again =
+            Collateral::parse(collateral.to_json().as_bytes()).expect("what was written is well-formed");
         assert_eq!(again, collateral);
         let _ = CheckedCollateral::check(&ROOT, collateral, 1_800_000_000);
     }

@@ -118,6 +118,7 @@ impl CollateralCache {
     }
 
     /// Fetches anew, in the background, what is due. For a timer: a node that is seldom asked stays current.
+    /// Needs a tokio runtime.
     pub fn refresh_due(&self) {
         let now = self.now();
         let mut state = self.shared.state();

@@ -91,8 +91,10 @@ impl CollateralClient {
     ) -> Result<Fetched, CollateralUnavailable> {
         let end = Instant::now() + self.limits.total;
         let mut attempts = Vec::new();
-        for (index, source) in self.sources.iter().enumerate() {
-            let deadline = FetchLimits::source_deadline(end, self.sources.len() - index);
+        let mut left = self.sources.iter().filter(|source| source.takes_time()).count();
+        for source in &self.sources {
+            let deadline = FetchLimits::source_deadline(end, left);
+            left -= usize::from(source.takes_time());
             let (endpoint, fault) = match self.try_source(source, ask, deadline, now).await {
                 Ok(collateral) => return Ok(Fetched { collateral, source: source.name().clone(), attempts }),
                 Err(failed) => failed,

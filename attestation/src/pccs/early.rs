@@ -16,6 +16,16 @@ impl EarlyCollateral {
         Self(collateral)
     }
 
+    pub(super) fn collateral(&self) -> &CheckedCollateral {
+        &self.0
+    }
+
+    /// The evaluation data number of its TCB info.
+    #[must_use]
+    pub fn tcb_info_number(&self) -> u32 {
+        self.0.marks().tcb_info_number
+    }
+
     /// When it was issued and when it ends.
     #[must_use]
     pub fn dates(&self) -> CollateralDates {

@@ -1,4 +1,5 @@
-//! A fetch for the cache: runs by itself, lands for all who wait, and is remembered as over however it ends.
+//! A fetch for the cache: runs by itself and lands for all who wait. One that dies in the air is seen to be dead,
+//! because what would have announced its landing is gone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,8 @@ use tokio::time::timeout;
 
 use super::cache::Shared;
 use super::client::{Ask, Fetched};
-use super::fault::{CollateralUnavailable, SourceFault};
+use super::fault::{CollateralUnavailable, SourceFault, detail};
+use super::key::CollateralKey;
 use super::state::{Flight, Lane, Outcome, Slot, State};
 use crate::collateral::CheckedCollateral;
 use crate::deny::DenyReason;
@@ -17,7 +19,7 @@ use crate::deny::DenyReason;
 /// How long a write to disk may take before the cache goes on without it. A healthy one takes 10 ms.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Begins a fetch. `now` is the time of the one who asks, which the clock may lag.
+/// Begins a fetch. `now` is the time of the one who asks, which the clock may lag. Needs a tokio runtime.
 pub(super) fn launch(shared: &Arc<Shared>, state: &mut State, slot: Slot, now: u64) -> Flight {
     let (landed, flight) = watch::channel(None);
     state.launched(slot, flight.clone());
@@ -25,22 +27,15 @@ pub(super) fn launch(shared: &Arc<Shared>, state: &mut State, slot: Slot, now: u
     flight
 }
 
-/// A fetch under way. Dropped when it ends, be it by a panic or the end of the runtime.
+/// A fetch under way.
 struct InFlight {
     shared: Arc<Shared>,
     slot: Slot,
 }
 
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.shared.state().grounded(self.slot);
-    }
-}
-
 async fn fly(flight: InFlight, now: u64, landed: watch::Sender<Option<Outcome>>) {
     let outcome = flight.run(now).await;
     flight.shared.state().landed(&flight.shared.policy, flight.slot, &outcome);
-    drop(flight);
     // Nobody may be waiting any more.
     let _ = landed.send(Some(outcome));
 }
@@ -111,11 +106,12 @@ impl Shared {
         // One write at a time; one that hangs holds the lock, so that no more threads hang behind it.
         let store = store.lock_owned().await;
         let write = move || {
-            store.save(super::key::CollateralKey::of(&collateral), collateral.source())?;
+            let saved = store.save(CollateralKey::of(&collateral), collateral.source());
             let marks = self.state().marks.clone();
-            store.save_marks(&marks, self.client.root().key_id())
+            store.save_marks(&marks, self.client.root().key_id())?;
+            saved
         };
         let written = spawn_blocking(write).await.map_err(|error| error.to_string())?;
-        written.map_err(|error| super::fault::detail(&error))
+        written.map_err(|error| detail(&error))
     }
 }

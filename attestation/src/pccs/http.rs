@@ -89,7 +89,7 @@ impl Http {
             .body(Empty::new())
             .map_err(|_| Fault::Malformed("a request that cannot be built"))?;
         let exchange = async {
-            let response = self.client.request(request).await.map_err(|error| classify(&error))?;
+            let response = self.client.request(request).await.map_err(|error| unanswered(&error))?;
             read(response, endpoint).await
         };
         timeout(self.limits.request, exchange).await.unwrap_or(Err(Fault::Timeout.into()))
@@ -134,7 +134,7 @@ async fn read_body(mut body: Incoming, max: usize) -> Result<Vec<u8>, Fault> {
     }
     let mut bytes = Vec::with_capacity(announced);
     while let Some(frame) = body.frame().await {
-        let data = frame.map_err(|error| classify(&error))?.into_data().unwrap_or_default();
+        let data = frame.map_err(|error| broken_off(&error))?.into_data().unwrap_or_default();
         if bytes.len() + data.len() > max {
             return Err(Fault::TooLarge(max));
         }
@@ -143,24 +143,24 @@ async fn read_body(mut body: Incoming, max: usize) -> Result<Vec<u8>, Fault> {
     Ok(bytes)
 }
 
-/// The fault that an error of hyper stands for: the first one on the way to its cause that can be told.
-fn classify(error: &(dyn Error + 'static)) -> Fault {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(fault) = known(error) {
-            return fault;
-        }
-        cause = inner(error);
-    }
-    Fault::Connect(detail(&error))
+/// The errors from the given one to its root cause.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        // `io::Error` hides the error that it wraps from `source`.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| error.source())
+    })
 }
 
-/// The cause of an error. `io::Error` hides the error that it wraps from `source`.
-fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(wrapped) => Some(wrapped),
-        None => error.source(),
-    }
+/// What kept a request from being answered.
+fn unanswered(error: &(dyn Error + 'static)) -> Fault {
+    let root = causes(error).last().unwrap_or(error);
+    causes(error).find_map(known).unwrap_or_else(|| Fault::Connect(detail(&root)))
+}
+
+/// What broke an answer off.
+fn broken_off(error: &(dyn Error + 'static)) -> Fault {
+    causes(error).find_map(known).unwrap_or(Fault::Malformed("a body that is not framed as HTTP/1.1 has it"))
 }
 
 fn known(error: &(dyn Error + 'static)) -> Option<Fault> {
@@ -168,18 +168,14 @@ fn known(error: &(dyn Error + 'static)) -> Option<Fault> {
         return Some(Fault::Tls(detail(tls)));
     }
     if let Some(http) = error.downcast_ref::<hyper::Error>() {
-        return match http {
-            http if http.is_parse() => Some(Fault::BadHead),
-            http if http.is_incomplete_message() || http.is_closed() => Some(Fault::Closed),
-            _ => None,
-        };
+        let ended = http.is_incomplete_message() || http.is_closed();
+        return if http.is_parse() { Some(Fault::BadHead) } else { ended.then_some(Fault::Closed) };
     }
-    let io = error.downcast_ref::<io::Error>().filter(|io| io.get_ref().is_none())?;
-    Some(match io.kind() {
-        io::ErrorKind::TimedOut => Fault::Timeout,
+    match error.downcast_ref::<io::Error>()?.kind() {
+        io::ErrorKind::TimedOut => Some(Fault::Timeout),
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-            Fault::Closed
+            Some(Fault::Closed)
         }
-        _ => Fault::Connect(detail(io)),
-    })
+        _ => None,
+    }
 }

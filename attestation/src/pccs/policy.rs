@@ -124,7 +124,7 @@ mod tests {
     fn is_due(age_hours: Option<u64>, days_left: u64) -> bool {
         let dates =
             CollateralDates { issued: 0, expires: 30 * DAY, root_crl_issued: 0, evaluation_number: 20 };
-        let age = age_hours.map(|hours| Duration::from_hours(hours));
+        let age = age_hours.map(Duration::from_hours);
         CachePolicy::default().is_due(age, dates, (30 - days_left) * DAY)
     }
 

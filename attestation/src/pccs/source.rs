@@ -138,6 +138,11 @@ impl Source {
         &self.name
     }
 
+    /// Whether asking it takes time: a pack is in memory.
+    pub(super) fn takes_time(&self) -> bool {
+        matches!(self.origin, Origin::Http(_))
+    }
+
     pub(super) fn origin(&self) -> &Origin {
         &self.origin
     }

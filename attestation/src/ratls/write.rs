@@ -7,9 +7,9 @@
 use der::Encode;
 use der::asn1::OctetStringRef;
 
-use super::{MAX_CERTIFICATE_BYTES, MAX_USAGE_BYTES, bounded, malformed, oid, scale};
+use super::{MAX_CERTIFICATE_BYTES, MAX_USAGE_BYTES, bounded, malformed, msgpack, oid, scale};
 use crate::deny::DenyReason;
-use crate::event_log::EventLog;
+use crate::event_log::{DigestVersion, EventLog};
 use crate::ids::{AppId, ReportData};
 use crate::quote::MAX_QUOTE_BYTES;
 
@@ -46,12 +46,19 @@ pub fn pair_extensions(quote: &[u8], event_log_json: &[u8]) -> Result<[Extension
     ])
 }
 
-/// The newer form, in SCALE: smaller than the pair. It cannot hold events of digest version 2.
+/// The newer form. As dstack's writer does: in SCALE, which every reader of this form knows, unless an event has
+/// digest version 2, which only `MessagePack` can say.
 ///
 /// Refused with `ratls-evidence-malformed`.
 pub fn attestation_extension(attestation: &Attestation<'_>) -> Result<Extension, DenyReason> {
     bounded("a quote", attestation.quote, MAX_QUOTE_BYTES)?;
-    extension(oid::ATTESTATION, &scale::encode(attestation)?)
+    let events = attestation.event_log.events();
+    let content = if events.iter().all(|event| event.version == DigestVersion::V1) {
+        scale::encode(attestation)
+    } else {
+        msgpack::encode(attestation)?
+    };
+    extension(oid::ATTESTATION, &content)
 }
 
 /// The app that the certificate is for.
