@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::run::{Run, kmsctl};
 use crate::simulated::Evidence;
 
-fn assert_refused(run: Run) -> Result<(), TestCaseError> {
+fn assert_refused(run: &Run) -> Result<(), TestCaseError> {
     prop_assert!(!run.stderr.contains("panicked"), "{}", run.stderr);
     prop_assert_eq!(run.code, 10, "{}{}", run.stdout, run.stderr);
     Ok(())
@@ -22,10 +22,10 @@ proptest! {
     ) {
         let evidence = Evidence::booted();
         evidence.write(file, &content);
-        assert_refused(evidence.verify())?;
+        assert_refused(&evidence.verify())?;
         let explanation = evidence.explain();
         prop_assert!(explanation.stdout.is_ascii(), "{}", explanation.stdout);
-        assert_refused(explanation)?;
+        assert_refused(&explanation)?;
     }
 
     #[test]
@@ -47,7 +47,7 @@ proptest! {
     ) {
         let evidence = Evidence::of_spec(&QuoteSpec::default());
         let file = evidence.write("file", &content);
-        assert_refused(kmsctl(["device", "id", "--quote", &file]))?;
+        assert_refused(&kmsctl(["device", "id", "--quote", &file]))?;
         prop_assert_eq!(kmsctl(["compose", "hash", &file]).code, 0);
     }
 }

@@ -41,6 +41,24 @@ fn verify(evidence: &Evidence, urls: &[&str]) -> Run {
     kmsctl(args)
 }
 
+fn explain(url: &str) -> Run {
+    let evidence = Evidence::of_spec(&QuoteSpec::default());
+    let mut args = evidence.args_without_collateral("explain");
+    args.extend(["--pccs".to_owned(), url.to_owned()]);
+    kmsctl(args)
+}
+
+#[test]
+fn explanation__should_foresee_what_intel_will_demand() {
+    let service = Service::start();
+    let text = explain(&service.pccs.url()).exits(0).stdout;
+    assert!(text.contains("By what Intel has published, this platform will be out of date on "), "{text}");
+    let file = Evidence::of_spec(&QuoteSpec::default()).explain().exits(0).stdout;
+    assert!(
+        file.contains(" - What Intel will demand next of the platform: only services can tell (--pccs).")
+    );
+}
+
 #[test]
 fn pccs__should_give_the_same_verdict_as_a_file() {
     let service = Service::start();
@@ -75,15 +93,7 @@ fn unavailable_collateral__should_be_neither_accepted_nor_refused() {
 
 #[test]
 fn unavailable_collateral__should_be_explained() {
-    let mut args = Evidence::of_spec(&QuoteSpec::default()).args_without_collateral("explain");
-    args.extend(["--pccs".to_owned(), NOWHERE.to_owned()]);
-    let run = kmsctl(args);
-    // The folder of the evidence is gone by now: this is about the usage of a file that is not there.
-    run.exits(2);
-    let evidence = Evidence::of_spec(&QuoteSpec::default());
-    let mut args = evidence.args_without_collateral("explain");
-    args.extend(["--pccs".to_owned(), NOWHERE.to_owned()]);
-    let text = kmsctl(args).exits(3).stdout;
+    let text = explain(NOWHERE).exits(3).stdout;
     assert!(text.starts_with("UNDECIDED at 2027-01-15T08:00:00Z"), "{text}");
     assert!(text.contains("NO collateral-unavailable: ") && text.contains(NOWHERE), "{text}");
 }
