@@ -1,6 +1,6 @@
 //! `kmsctl quote`: what a quote proves, as a verdict for programs and as an explanation for people.
 //!
-//! Both commands show the same [`Examination`](examination::Examination), so they cannot disagree.
+//! Both commands show the same [`Examination`], so they cannot disagree.
 
 mod certificates;
 mod collateral;
