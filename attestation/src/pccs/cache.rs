@@ -168,7 +168,7 @@ impl CollateralCache {
         let known = self.shared.state().marks.clone();
         let mut report = ImportReport::default();
         for key in pack.keys() {
-            let ask = Ask { key, set: self.shared.policy.set, seen: known.of(key) };
+            let ask = Ask { key, set: self.shared.policy.set, seen: known.of(key), fresh_until: 0 };
             match self.import(pack, &ask).await {
                 Ok(()) => report.imported.push(key),
                 Err(fault) => report.refused.push((key, fault)),
@@ -264,7 +264,7 @@ fn load(
     let loaded = store.load(client.root().key_id());
     let mut notes = loaded.notes;
     for (key, collateral) in loaded.collateral {
-        let ask = Ask { key, set: policy.set, seen: loaded.marks.own(key) };
+        let ask = Ask { key, set: policy.set, seen: loaded.marks.own(key), fresh_until: 0 };
         match vet(client.root(), &ask, collateral, now) {
             Ok(checked) => {
                 state.marks.raise(key, &checked.marks());

@@ -1,8 +1,9 @@
-//! Fetches collateral from the first source that has any which can be used.
+//! Fetches collateral from the first source that has any which can be used and is fresh.
 //!
 //! Sources are asked in order. The four requests of a source run at once; what it answers is checked in full,
 //! must be for what was asked, and must not be older than what was seen before. Whatever fails, the next source
-//! is asked, and the error names them all. Holds no state: what was seen is for the caller to know
+//! is asked, and the error names them all. A source that is stuck serves what is valid still but not for long; its
+//! answer is kept for the case that no other source has anything fresher. Holds no state: what was seen is for the caller to know
 //! ([`CollateralCache`](super::CollateralCache) does).
 
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct Ask {
     pub set: EvaluationSet,
     /// What was seen before: older collateral is refused.
     pub seen: CollateralMarks,
+    /// Until when it should be valid, in Unix seconds: what ends before is taken only where nothing better is had.
+    pub fresh_until: u64,
 }
 
 /// Collateral that has been checked, and how it was come by.
@@ -37,9 +40,12 @@ pub struct Fetched {
     pub collateral: CheckedCollateral,
     /// The source that had it.
     pub source: SourceName,
-    /// What happened at the sources before that one.
+    /// What happened at the sources before that one, or at all of them if none had fresh collateral.
     pub attempts: Vec<SourceFault>,
 }
+
+/// What a source had, and its name.
+type Found = (CheckedCollateral, SourceName);
 
 /// A client for PCCSs, Intel's own service and offline packs.
 pub struct CollateralClient {
@@ -90,20 +96,26 @@ impl CollateralClient {
         now: &(dyn Fn() -> u64 + Sync),
     ) -> Result<Fetched, CollateralUnavailable> {
         let end = Instant::now() + self.limits.total;
-        let mut attempts = Vec::new();
         let mut left = self.sources.iter().filter(|source| source.takes_time()).count();
+        let (mut attempts, mut lagging) = (Vec::new(), None);
         for source in &self.sources {
             let deadline = FetchLimits::source_deadline(end, left);
             left -= usize::from(source.takes_time());
             let (endpoint, fault) = match self.try_source(source, ask, deadline, now).await {
-                Ok(collateral) => return Ok(Fetched { collateral, source: source.name().clone(), attempts }),
+                Ok(collateral) if collateral.dates().expires >= ask.fresh_until => {
+                    return Ok(Fetched { collateral, source: source.name().clone(), attempts });
+                }
+                Ok(collateral) => (None, keep(&mut lagging, (collateral, source.name().clone()))),
                 Err(failed) => failed,
             };
             let attempt = SourceFault { source: source.name().clone(), endpoint, fault };
             tracing::warn!(key = %ask.key, code = attempt.fault.code(), "collateral source failed: {attempt}");
             attempts.push(attempt);
         }
-        Err(CollateralUnavailable { key: ask.key, attempts })
+        match lagging {
+            Some((collateral, source)) => Ok(Fetched { collateral, source, attempts }),
+            None => Err(CollateralUnavailable { key: ask.key, attempts }),
+        }
     }
 
     async fn try_source(
@@ -145,6 +157,15 @@ impl CollateralClient {
         let url = http.url(endpoint, ask.key, ask.set).map_err(failed)?;
         self.http.get(&url, endpoint).await.map_err(failed)
     }
+}
+
+/// Keeps what lags the least, and says by what the given collateral falls short.
+fn keep(kept: &mut Option<Found>, found: Found) -> Fault {
+    let until = found.0.dates().expires;
+    if kept.as_ref().is_none_or(|(kept, _)| kept.dates().expires < until) {
+        *kept = Some(found);
+    }
+    Fault::Lags { until }
 }
 
 /// Checks collateral of any origin: signatures and dates, what it is for, and that it is no older than what was seen.

@@ -1,7 +1,7 @@
 //! What Intel will demand next, in a type that can forecast and do nothing else.
 //!
 //! `update=early` answers are as genuine as others, so nothing but a type keeps them from deciding: the quote
-//! verifier takes [`CheckedCollateral`](crate::collateral::CheckedCollateral), and this gives none away.
+//! verifier takes [`CheckedCollateral`], and this gives none away.
 
 use std::sync::Arc;
 

@@ -12,6 +12,7 @@ use super::key::CollateralKey;
 use super::limits::MAX_HEAD_BYTES;
 use super::wire::Endpoint;
 use crate::deny::DenyReason;
+use crate::time::rfc3339;
 
 /// The longest text of a lower layer that a fault repeats, in characters.
 const MAX_DETAIL_CHARS: usize = 160;
@@ -86,6 +87,12 @@ pub enum Fault {
         /// The number asked for.
         asked: u32,
     },
+    /// The answer can be used, but ends soon: the source seems to be stuck.
+    #[error("collateral that ends on {}", rfc3339(*until))]
+    Lags {
+        /// Until when it is valid, in Unix seconds.
+        until: u64,
+    },
     /// The offline pack holds nothing for this kind of platform.
     #[error("not in the pack")]
     NotInPack,
@@ -119,6 +126,7 @@ impl Fault {
             Self::MissingHeader(_) => "missing-header",
             Self::Refused(reason) => reason.code.as_str(),
             Self::OtherEvaluationNumber { .. } => "other-evaluation-number",
+            Self::Lags { .. } => "lags",
             Self::NotInPack => "not-in-pack",
             Self::NotTried => "not-tried",
             Self::NotAllowed => "not-allowed",
@@ -151,6 +159,7 @@ impl Fault {
                 "Ask Intel's own service for a certain evaluation number; a PCCS may know only its own."
             }
             Self::Refused(reason) => reason.code.fix(),
+            Self::Lags { .. } => "Check that the PCCS can reach Intel's service, and how often it refreshes.",
             Self::NotInPack => "Make a new pack that holds collateral for this FMSPC and PCK CA.",
             Self::NotAllowed => "Add the FMSPC to allowed_fmspcs, or run on an allowed platform.",
             Self::RateLimited => "Wait a minute; list the FMSPCs that you run on in allowed_fmspcs.",

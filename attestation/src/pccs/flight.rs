@@ -44,7 +44,8 @@ impl InFlight {
     async fn run(&self, now: u64) -> Outcome {
         let Self { shared, slot } = self;
         let seen = shared.state().book(slot.lane).of(slot.key);
-        let ask = Ask { key: slot.key, set: shared.set(slot.lane), seen };
+        let fresh_until = now.max(shared.now()).saturating_add(shared.policy.refresh_margin.as_secs());
+        let ask = Ask { key: slot.key, set: shared.set(slot.lane), seen, fresh_until };
         let fetched = shared.client.fetch(&ask, &|| now.max(shared.now())).await;
         let attempts = match &fetched {
             Ok(fetched) => &fetched.attempts,

@@ -4,7 +4,8 @@
 //! A PCCS is hostile: it may refuse, lag, stall, flood and serve old files. It cannot make an out-of-date platform
 //! look current, because every signature is checked under the root of trust, nothing expired is served, and nothing
 //! older than what was seen before is accepted. What remains to it is to serve nothing newer than it did before:
-//! that ends when the collateral expires, or sooner when policy bounds its age.
+//! that ends a week before the collateral expires where another source has newer, when it expires otherwise, or
+//! sooner when policy bounds its age.
 //!
 //! ```text
 //! CollateralCache ── asks ──> CollateralClient ── asks in order ──> Source: PCCS, Intel's service, offline Pack
@@ -28,7 +29,8 @@
 //! use kms_attestation::verify::Verifier;
 //!
 //! # async fn run(quote: Quote) -> Result<(), Box<dyn std::error::Error>> {
-//! let sources = vec![Source::http(&SourceConfig::pccs("https://pccs.example:8081"))?];
+//! let pccs = Source::http(&SourceConfig::pccs("https://pccs.example:8081"))?;
+//! let sources = vec![pccs, Source::http(&SourceConfig::intel())?];
 //! let root = Arc::new(RootOfTrust::intel());
 //! let client = CollateralClient::new(root, sources, &[], FetchLimits::default())?;
 //! let store = Some(CollateralStore::new("collateral"));
@@ -69,7 +71,7 @@ pub use key::CollateralKey;
 pub use limits::FetchLimits;
 pub use pack::{Pack, PackError};
 pub use policy::CachePolicy;
-pub use source::{ConfigError, Source, SourceConfig, SourceKind};
+pub use source::{ConfigError, INTEL_PCS_URL, Source, SourceConfig, SourceKind};
 pub use state::CacheMetrics;
 pub use store::{CollateralStore, StoreNote, StoreProblem};
 pub use wire::{Endpoint, EvaluationSet};

@@ -21,6 +21,8 @@ use crate::root::RootOfTrust;
 
 /// The longest URL that is read, in bytes.
 const MAX_URL_BYTES: usize = 512;
+/// Intel's own service, the Provisioning Certification Service. It needs no key for collateral.
+pub const INTEL_PCS_URL: &str = "https://api.trustedservices.intel.com";
 /// What a base URL may end with; operators copy it from the configuration of Intel's own tools.
 const VERSION_PATHS: [&str; 2] = ["/sgx/certification/v4", "/tdx/certification/v4"];
 
@@ -56,6 +58,12 @@ impl SourceConfig {
     /// A PCCS at the given base URL.
     pub fn pccs(url: impl Into<String>) -> Self {
         Self { url: url.into(), kind: SourceKind::Pccs, root_crl_url: None, insecure_plain_http: false }
+    }
+
+    /// Intel's own service.
+    #[must_use]
+    pub fn intel() -> Self {
+        Self { kind: SourceKind::Intel, ..Self::pccs(INTEL_PCS_URL) }
     }
 }
 
@@ -136,6 +144,12 @@ impl Source {
     #[must_use]
     pub fn name(&self) -> &SourceName {
         &self.name
+    }
+
+    /// Whether `insecure_plain_http` is set: for the list of such switches that is shown at the start.
+    #[must_use]
+    pub fn is_insecure(&self) -> bool {
+        matches!(&self.origin, Origin::Http(http) if http.insecure_plain_http)
     }
 
     /// Whether asking it takes time: a pack is in memory.
@@ -267,7 +281,7 @@ mod tests {
         {
             assert!(matches!(Source::http(&config(url)), Err(ConfigError::PlainHttp(_))), "{url}");
             let insecure = SourceConfig { insecure_plain_http: true, ..config(url) };
-            assert!(Source::http(&insecure).is_ok(), "{url}");
+            assert!(Source::http(&insecure).unwrap().is_insecure(), "{url}");
         }
         let hidden =
             SourceConfig { root_crl_url: Some("http://crl.example/x".into()), ..config("https://h.example") };
@@ -289,8 +303,7 @@ mod tests {
     #[test]
     fn source__should_find_intels_root_list_where_the_root_says() {
         let root = RootOfTrust::intel();
-        let intel = SourceConfig { kind: SourceKind::Intel, ..config("https://api.example") };
-        let source = Source::http(&intel).unwrap().with_root(&root).unwrap();
+        let source = Source::http(&SourceConfig::intel()).unwrap().with_root(&root).unwrap();
         let Origin::Http(http) = source.origin() else { panic!("{source:?}") };
         let key = CollateralKey { fmspc: crate::ids::Fmspc::ZERO, ca: crate::collateral::PckCa::Platform };
         let url = http.url(Endpoint::RootCrl, key, EvaluationSet::Standard).unwrap();
