@@ -81,6 +81,8 @@ pub(crate) struct EvidenceArgs {
     pub(crate) quote: PathBuf,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
     /// When to judge: Unix seconds or an RFC 3339 date [default: now]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) at: Option<u64>,
@@ -105,6 +107,14 @@ pub(crate) struct SourceArgs {
     /// Fetch the collateral from a PCCS, or Intel's own service; repeat for more, asked in order
     #[arg(long, value_name = "URL")]
     pub(crate) pccs: Vec<String>,
+}
+
+/// How a PCCS may be reached.
+#[derive(Debug, Args)]
+pub(crate) struct NetworkArgs {
+    /// Allow a PCCS on another machine over plain HTTP
+    #[arg(long, requires = "pccs")]
+    pub(crate) insecure_plain_http: bool,
 }
 
 #[derive(Debug, Subcommand)]

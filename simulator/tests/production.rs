@@ -30,7 +30,7 @@ async fn fetch(
     let limits = FetchLimits { retries: 0, request: Duration::from_secs(2), ..FetchLimits::default() };
     let client = CollateralClient::new(root, vec![source], &tls_roots, limits).unwrap();
     let key = CollateralKey { fmspc: platform.host(0).unwrap().fmspc(), ca: PckCa::Platform };
-    client.fetch(&Ask { key, set, seen: CollateralMarks::default() }, &|| NOW).await
+    client.fetch(&Ask { key, set, seen: CollateralMarks::default(), fresh_until: 0 }, &|| NOW).await
 }
 
 #[tokio::test]

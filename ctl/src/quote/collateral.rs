@@ -3,20 +3,22 @@
 //! What a file holds can be refused. A service that has nothing to offer, or nothing that is valid, says nothing
 //! about the quote: then there is no verdict at all.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use kms_attestation::collateral::{CheckedCollateral, Collateral, CollateralMarks};
 use kms_attestation::pccs::{
-    Ask, CollateralClient, CollateralKey, CollateralUnavailable, ConfigError, EvaluationSet, FetchLimits,
-    Fetched, Source, SourceConfig, SourceKind,
+    Ask, CachePolicy, Clock, CollateralCache, CollateralClient, CollateralKey, CollateralUnavailable,
+    ConfigError, EvaluationSet, FetchLimits, Fetched, Forecast, Source, SourceConfig, SourceKind,
 };
-use kms_attestation::quote::Platform;
+use kms_attestation::quote::{Platform, Quote};
 use kms_attestation::root::RootOfTrust;
+use kms_attestation::tcb::PlatformSvns;
 use kms_attestation::verify::Verifier;
 use tokio::runtime::{Builder, Runtime};
 
 use super::finding::Finding;
+use super::inputs;
+use crate::cli::{EvidenceArgs, NetworkArgs};
 use crate::error::CtlError;
 use crate::input;
 
@@ -45,14 +47,17 @@ pub(crate) struct Obtained {
 }
 
 impl CollateralSource {
-    /// Collateral from a file. Nothing about it is checked yet.
-    pub(crate) fn file(path: &Path) -> Result<Self, CtlError> {
-        input::read(path).map(Self::File)
+    /// What the arguments name. Nothing is asked or checked yet.
+    pub(crate) fn load(args: &EvidenceArgs) -> Result<Self, CtlError> {
+        match &args.source.collateral {
+            Some(path) => input::read(path).map(Self::File),
+            None => Self::services(args, inputs::root(args)?),
+        }
     }
 
-    /// Services, to be asked in that order for collateral under that root.
-    pub(crate) fn services(urls: &[String], root: RootOfTrust) -> Result<Self, CtlError> {
-        let sources = urls.iter().map(|url| source(url)).collect::<Result<_, _>>()?;
+    fn services(args: &EvidenceArgs, root: RootOfTrust) -> Result<Self, CtlError> {
+        let sources = args.source.pccs.iter().map(|url| source(url, &args.network));
+        let sources = sources.collect::<Result<_, _>>()?;
         let client = CollateralClient::new(Arc::new(root), sources, &[], FetchLimits::default())?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(CtlError::Runtime)?;
         Ok(Self::Services(Box::new(Services { client, runtime })))
@@ -75,7 +80,36 @@ impl CollateralSource {
     }
 }
 
+impl CollateralSource {
+    /// What Intel will demand next of a platform, as services tell; a file tells nothing.
+    pub(crate) fn forecast(
+        self,
+        quote: &Quote,
+        enforced: &CheckedCollateral,
+        at: u64,
+    ) -> Option<Result<Forecast, CollateralUnavailable>> {
+        match self {
+            Self::File(_) => None,
+            Self::Services(services) => Some(services.forecast(quote, enforced, at)),
+        }
+    }
+}
+
 impl Services {
+    fn forecast(
+        self,
+        quote: &Quote,
+        enforced: &CheckedCollateral,
+        at: u64,
+    ) -> Result<Forecast, CollateralUnavailable> {
+        // Only a cache gives out early collateral, in a type that cannot decide.
+        let cache =
+            CollateralCache::open(self.client, CachePolicy::default(), None, Box::new(FixedClock(at)));
+        let platform = quote.platform();
+        let early = self.runtime.block_on(cache.early(platform.fmspc, platform.ca, at))?;
+        Ok(early.forecast(enforced, &PlatformSvns::of(platform, quote.td())))
+    }
+
     fn fetch(&self, platform: &Platform, at: u64) -> Result<Fetched, CollateralUnavailable> {
         let ask = Ask {
             key: CollateralKey { fmspc: platform.fmspc, ca: platform.ca },
@@ -86,6 +120,15 @@ impl Services {
     }
 }
 
+/// The time that a quote is judged at, in Unix seconds, which need not be now.
+struct FixedClock(u64);
+
+impl Clock for FixedClock {
+    fn unix_seconds(&self) -> u64 {
+        self.0
+    }
+}
+
 impl From<Fetched> for Obtained {
     fn from(fetched: Fetched) -> Self {
         let remarks = fetched.attempts.iter().map(|attempt| format!("note: no collateral from {attempt}\n"));
@@ -93,7 +136,8 @@ impl From<Fetched> for Obtained {
     }
 }
 
-fn source(url: &str) -> Result<Source, ConfigError> {
+fn source(url: &str, network: &NetworkArgs) -> Result<Source, ConfigError> {
     let kind = if url.starts_with(INTEL_SERVICE) { SourceKind::Intel } else { SourceKind::Pccs };
-    Source::http(&SourceConfig { kind, ..SourceConfig::pccs(url) })
+    let insecure_plain_http = network.insecure_plain_http;
+    Source::http(&SourceConfig { kind, insecure_plain_http, ..SourceConfig::pccs(url) })
 }

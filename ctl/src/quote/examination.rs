@@ -6,6 +6,7 @@
 use kms_attestation::collateral::CheckedCollateral;
 use kms_attestation::event_log::EventLog;
 use kms_attestation::identity::BootIdentity;
+use kms_attestation::pccs::{CollateralUnavailable, Forecast};
 use kms_attestation::policy::Policy;
 use kms_attestation::quote::Quote;
 use kms_attestation::verify::{AuthenticQuote, Verifier};
@@ -45,13 +46,15 @@ pub(crate) struct Examination {
     pub(crate) identity: Option<BootIdentity>,
     /// All that is wrong; the first is the reason of a refusal.
     pub(crate) findings: Vec<Finding>,
+    /// What Intel will demand next, where it was asked for. It decides nothing.
+    pub(crate) forecast: Option<Result<Forecast, CollateralUnavailable>>,
     /// What is worth knowing beside the verdict, a line for each.
     pub(crate) remarks: Vec<String>,
 }
 
 impl Examination {
     /// Examines a quote.
-    pub(crate) fn of(inputs: Inputs) -> Self {
+    pub(crate) fn of(inputs: Inputs, source: &CollateralSource) -> Self {
         let mut examination = Self {
             at: inputs.at,
             policy: inputs.policy,
@@ -63,9 +66,10 @@ impl Examination {
             passed: false,
             identity: None,
             findings: Vec::new(),
+            forecast: None,
             remarks: Vec::new(),
         };
-        let judged = examination.judge_quote(&inputs.quote, &inputs.collateral);
+        let judged = examination.judge_quote(&inputs.quote, source);
         examination.note(judged);
         let read = inputs.event_log.map_or(Ok(()), |log| examination.read_event_log(&log));
         examination.note(read);
@@ -79,6 +83,13 @@ impl Examination {
             None if self.passed && complete => Verdict::Accepted,
             Some(Finding { deny: None, .. }) => Verdict::Undecided,
             _ => Verdict::Refused,
+        }
+    }
+
+    /// Asks for what Intel will demand next.
+    pub(crate) fn look_ahead(&mut self, source: CollateralSource) {
+        if let (Some(quote), Some(collateral)) = (&self.quote, &self.collateral) {
+            self.forecast = source.forecast(quote, collateral, self.at);
         }
     }
 

@@ -8,16 +8,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use kms_attestation::policy::Policy;
 use kms_attestation::root::RootOfTrust;
+use serde_json::{Map, Value};
 
-use super::collateral::CollateralSource;
 use crate::cli::EvidenceArgs;
 use crate::error::CtlError;
 use crate::input;
 
-/// A quote and what it is judged by.
+/// A quote and what it is judged by, but for the collateral.
 pub(crate) struct Inputs {
     pub(crate) quote: Vec<u8>,
-    pub(crate) collateral: CollateralSource,
     pub(crate) event_log: Option<Vec<u8>>,
     pub(crate) root: RootOfTrust,
     pub(crate) policy: Policy,
@@ -30,30 +29,26 @@ impl Inputs {
     pub(crate) fn load(args: &EvidenceArgs) -> Result<Self, CtlError> {
         Ok(Self {
             quote: input::bytes_or_hex(input::read(&args.quote)?),
-            collateral: read_collateral(args)?,
             event_log: args.event_log.as_deref().map(input::read).transpose()?,
-            root: read_root(args)?,
+            root: root(args)?,
             policy: args.policy.as_deref().map_or_else(|| Ok(Policy::default()), read_policy)?,
             at: args.at.unwrap_or_else(now),
         })
     }
 }
 
-fn read_collateral(args: &EvidenceArgs) -> Result<CollateralSource, CtlError> {
-    match &args.source.collateral {
-        Some(path) => CollateralSource::file(path),
-        None => CollateralSource::services(&args.source.pccs, read_root(args)?),
-    }
-}
-
-fn read_root(args: &EvidenceArgs) -> Result<RootOfTrust, CtlError> {
+/// The root of trust: Intel's, or the one that the arguments name.
+pub(crate) fn root(args: &EvidenceArgs) -> Result<RootOfTrust, CtlError> {
     let Some(path) = &args.root else { return Ok(RootOfTrust::intel()) };
     let root = RootOfTrust::configured(&input::read(path)?);
     root.map_err(|source| CtlError::Root { path: path.clone(), source })
 }
 
 fn read_policy(path: &Path) -> Result<Policy, CtlError> {
-    let policy = serde_json::from_slice(&input::read(path)?);
+    let content = input::read(path)?;
+    // serde also reads a struct from an array of its values, which is no form that a person means.
+    let object = serde_json::from_slice::<Map<String, Value>>(&content);
+    let policy = object.and_then(|_| serde_json::from_slice(&content));
     policy.map_err(|source| CtlError::Policy { path: path.to_owned(), source })
 }
 

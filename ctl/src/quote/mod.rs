@@ -1,6 +1,6 @@
 //! `kmsctl quote`: what a quote proves, as a verdict for programs and as an explanation for people.
 //!
-//! Both commands show the same [`Examination`](examination::Examination), so they cannot disagree.
+//! Both commands show the same [`Examination`], so they cannot disagree.
 
 mod certificates;
 mod collateral;
@@ -12,6 +12,7 @@ mod inputs;
 mod report;
 mod summary;
 
+use self::collateral::CollateralSource;
 use self::examination::{Examination, Verdict};
 use self::inputs::Inputs;
 use self::report::VerdictReport;
@@ -22,7 +23,7 @@ use crate::style::Style;
 
 /// Accepts a quote or refuses it, in JSON or in short.
 pub(crate) fn verify(args: &VerifyArgs) -> Result<Outcome, CtlError> {
-    let examination = Examination::of(Inputs::load(&args.evidence)?);
+    let (examination, _) = examine(&args.evidence)?;
     let report = VerdictReport::of(&examination);
     let stdout =
         if args.json { outcome::json(&report)? } else { summary::text(&report, Style::of_stdout()).into() };
@@ -31,9 +32,15 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Outcome, CtlError> {
 
 /// Explains a quote, line by line.
 pub(crate) fn explain(args: &EvidenceArgs) -> Result<Outcome, CtlError> {
-    let examination = Examination::of(Inputs::load(args)?);
+    let (mut examination, source) = examine(args)?;
+    examination.look_ahead(source);
     let stdout = explain::text(&examination, Style::of_stdout()).into();
     Ok(Outcome { exit: exit(examination.verdict()), stdout, stderr: examination.remarks.concat() })
+}
+
+fn examine(args: &EvidenceArgs) -> Result<(Examination, CollateralSource), CtlError> {
+    let (inputs, source) = (Inputs::load(args)?, CollateralSource::load(args)?);
+    Ok((Examination::of(inputs, &source), source))
 }
 
 fn exit(verdict: Verdict) -> Exit {

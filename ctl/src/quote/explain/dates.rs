@@ -7,7 +7,7 @@ use crate::quote::examination::{Examination, Verdict};
 use crate::quote::horizon::{Limit, Renewal, limits};
 
 const UNKNOWN: &str = "Not known: without a well-formed quote and usable collateral there are no dates.";
-const INTEL: &str = "Intel may revoke the platform or require more of it on any day; newer collateral tells.";
+const INTEL: &str = "Intel may revoke the platform or demand more of it on any day; newer collateral tells.";
 
 /// The section's text.
 pub(super) fn text(examination: &Examination) -> String {
@@ -27,9 +27,17 @@ pub(super) fn text(examination: &Examination) -> String {
         paragraph(&lead),
         group("New collateral moves:", &limits, Renewal::Collateral, at),
         group("New certificates move:", &limits, Renewal::Certificate, at),
-        paragraph(INTEL),
+        forecast(examination),
     ]
     .concat()
+}
+
+/// What is known of what Intel will demand; without it, what may come at any time.
+fn forecast(examination: &Examination) -> String {
+    match &examination.forecast {
+        Some(Ok(forecast)) => paragraph(&format!("By what Intel has published, {forecast}.")),
+        _ => paragraph(INTEL),
+    }
 }
 
 fn paragraph(text: &str) -> String {

@@ -95,7 +95,7 @@ impl Proof<'_> {
 
     fn root(&self) -> String {
         let root = self.examination.verifier.root();
-        let whose = if root.is_intel() { "Intel's" } else { "not Intel's, but the one given with --root" };
+        let whose = if root.is_intel() { "Intel's" } else { "not Intel's: given with --root" };
         let name = certificates::root(root).map(|root| root.name).unwrap_or_default();
         let text = format!("\"{name}\" ({whose}), key {}", root.key_id());
         self.judged("Root", &[DenyCode::PckChainUntrusted, DenyCode::CollateralUntrusted], &text)
@@ -220,8 +220,8 @@ impl Proof<'_> {
             stated("Compose hash", &identity.compose_hash.to_string()),
             stated("Instance id", &values::instance(identity)),
             stated("Key provider", &values::key_provider(identity)),
-            stated("mr_system", &identity.mr_system.to_string()),
-            stated("mr_aggreg.", &identity.mr_aggregated.to_string()),
+            stated("mrSystem", &identity.mr_system.to_string()),
+            stated("mrAggregated", &identity.mr_aggregated.to_string()),
             stated("Boot", values::phase(identity.phase)),
         ]
         .concat()

@@ -11,9 +11,11 @@ const ALWAYS: [&str; 4] = [
     "Older collateral: whether newer has been served before. Only a node that keeps what it saw can tell.",
 ];
 
+const REVOCATION: &str = "The future beyond what Intel has published: it may revoke a platform on any day.";
+
 /// The section's text.
 pub(super) fn text(examination: &Examination) -> String {
-    let items = [identity(examination), grace(examination)];
+    let items = [identity(examination), grace(examination), Some(forecast(examination))];
     let items = items.into_iter().flatten().chain(ALWAYS.map(str::to_owned));
     items.map(|item| hang(" - ", 3, &item)).collect()
 }
@@ -25,6 +27,16 @@ fn identity(examination: &Examination) -> Option<String> {
         (true, None) => "the event log proves nothing beside a quote that is not proven.",
     };
     Some(format!("Who asks: which app, code and instance; {why}"))
+}
+
+fn forecast(examination: &Examination) -> String {
+    let why = match &examination.forecast {
+        Some(Ok(_)) => return REVOCATION.to_owned(),
+        Some(Err(error)) => format!("none of the services could tell: {}.", error.found()),
+        None if examination.collateral.is_none() => "not asked, for want of collateral.".to_owned(),
+        None => "only services can tell (--pccs).".to_owned(),
+    };
+    format!("What Intel will demand next of the platform: {why}")
 }
 
 fn grace(examination: &Examination) -> Option<String> {

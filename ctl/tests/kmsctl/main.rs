@@ -1,0 +1,17 @@
+//! `kmsctl` as a process: what it prints, what it writes, and above all its exit codes.
+#![allow(non_snake_case, missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod compose;
+mod device;
+mod explain;
+// The helper of another crate's tests, which use more of it.
+#[allow(dead_code)]
+#[path = "../../../attestation/tests/common/mod.rs"]
+mod fixture;
+mod genuine;
+mod hostile;
+mod run;
+mod services;
+mod simulated;
+mod usage;
+mod verify;
