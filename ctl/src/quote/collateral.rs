@@ -115,6 +115,7 @@ impl Services {
             key: CollateralKey { fmspc: platform.fmspc, ca: platform.ca },
             set: EvaluationSet::Standard,
             seen: CollateralMarks::default(),
+            fresh_until: at,
         };
         self.runtime.block_on(self.client.fetch(&ask, &|| at))
     }
