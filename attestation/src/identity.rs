@@ -23,6 +23,7 @@ use crate::deny::{DenyCode, DenyReason};
 use crate::event_log::{EventLog, RuntimeEvent};
 use crate::hash::sha256;
 use crate::ids::{AppId, ComposeHash, DeviceId, InstanceId, MrAggregated, MrSystem, OsImageHash};
+use crate::json::from_object;
 use crate::mr_config::{KeyProviderKind, MrConfigId};
 use crate::td::TdReport;
 use crate::verify::AuthenticQuote;
@@ -225,7 +226,7 @@ fn read_key_provider(payload: &[u8]) -> Result<KeyProvider, DenyReason> {
     if payload.len() > MAX_KEY_PROVIDER_BYTES {
         return Err(invalid(&format!("{} bytes", payload.len())));
     }
-    serde_json::from_slice(payload).map_err(|error| invalid(&error.to_string()))
+    from_object(payload).map_err(|error| invalid(&error.to_string()))
 }
 
 /// The events that have a meaning, each found in its place.
@@ -419,7 +420,13 @@ mod tests {
     #[test]
     fn key_provider__should_be_strict_json_of_bounded_size() {
         assert!(read_key_provider(br#"{"name":"kms","id":"ab"}"#).is_ok());
-        for bad in [&br#"{"name":"kms"}"#[..], b"", br#"{"name":"kms","id":"","x":1}"#, &[b' '; 5000]] {
+        for bad in [
+            &br#"{"name":"kms"}"#[..],
+            b"",
+            br#"{"name":"kms","id":"","x":1}"#,
+            br#"["kms",""]"#,
+            &[b' '; 5000],
+        ] {
             assert_eq!(read_key_provider(bad).unwrap_err().code, DenyCode::EventPayload);
         }
     }

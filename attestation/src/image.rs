@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::deny::{DenyCode, DenyReason};
 use crate::hash::sha256;
 use crate::ids::{Measurement, OsImageHash};
+use crate::json::from_object;
 use crate::td::TdReport;
 
 /// The largest manifest that is read, in bytes: room for some 500 machine profiles.
@@ -49,8 +50,7 @@ impl OsImageManifest {
         let malformed = |found: &str| {
             DenyReason::quoting(DenyCode::ManifestMalformed, found, "an OS-image manifest of version 1")
         };
-        let content: Content =
-            serde_json::from_slice(bytes).map_err(|error| malformed(&error.to_string()))?;
+        let content: Content = from_object(bytes).map_err(|error| malformed(&error.to_string()))?;
         if content.version != 1 {
             return Err(malformed(&format!("version {}", content.version)));
         }
@@ -107,5 +107,38 @@ impl OsImageManifest {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn manifest__should_be_named_by_its_bytes_and_read_back() {
+        let register = Measurement([7; 48]);
+        let written = OsImageManifest::write("image", register, &[register], register, register);
+        let manifest = OsImageManifest::parse(written.as_bytes()).unwrap();
+        assert_eq!((manifest.name(), manifest.hash().0), ("image", sha256(&[written.as_bytes()])));
+    }
+
+    #[test]
+    fn manifest__should_refuse_each_malformation_with_its_code() {
+        let hex = "07".repeat(48);
+        let whole = format!(
+            r#"{{"version":1,"name":"x","mrtd":"{hex}","rtmr0":[],"rtmr1":"{hex}","rtmr2":"{hex}"}}"#
+        );
+        assert!(OsImageManifest::parse(whole.as_bytes()).is_ok());
+        for (json, code) in [
+            (" ".repeat(MAX_MANIFEST_BYTES + 1), DenyCode::ManifestTooLarge),
+            (String::new(), DenyCode::ManifestMalformed),
+            (whole.replace(":1,", ":2,"), DenyCode::ManifestMalformed),
+            (whole.replace("\"version\"", "\"extra\":0,\"version\""), DenyCode::ManifestMalformed),
+            (whole.replace("rtmr2", "rtmr3"), DenyCode::ManifestMalformed),
+            (whole.replacen("07", "", 1), DenyCode::ManifestMalformed),
+            (format!(r#"[1,"x","{hex}",[],"{hex}","{hex}"]"#), DenyCode::ManifestMalformed),
+        ] {
+            assert_eq!(OsImageManifest::parse(json.as_bytes()).unwrap_err().code, code, "{json}");
+        }
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! Who calls this: the node before it decides, the guest's client before it trusts a node, the auditor who replays
 //! decisions, `kmsctl`. What they hand in may come from anyone; what they get out can be relied on or is refused with a
-//! [`DenyReason`](deny::DenyReason).
+//! [`DenyReason`].
 //!
 //! Everything is pure except two modules behind features: [`pccs`] fetches and keeps collateral, [`platform`] obtains
 //! quotes inside a guest. Only these read a clock, the network or a disk. Elsewhere time is an argument, in Unix seconds,
@@ -43,6 +43,7 @@ pub mod history;
 pub mod identity;
 pub mod ids;
 pub mod image;
+mod json;
 mod memo;
 pub mod mr_config;
 #[cfg(feature = "pccs")]
