@@ -63,7 +63,8 @@ impl CollateralSource {
         Ok(Self::Services(Box::new(Services { client, runtime })))
     }
 
-    /// The collateral for a platform, checked at `at` (Unix seconds).
+    /// The collateral for a platform. That of services is valid at `at` (Unix seconds); the dates in a file are judged with
+    /// the quote, so that a refusal can show them.
     pub(crate) fn obtain(
         &self,
         verifier: &Verifier,
@@ -72,7 +73,8 @@ impl CollateralSource {
     ) -> Result<Obtained, Finding> {
         match self {
             Self::File(json) => {
-                let collateral = verifier.check_collateral(Collateral::parse(json)?, at)?;
+                let collateral =
+                    CheckedCollateral::check_signatures(verifier.root(), Collateral::parse(json)?)?;
                 Ok(Obtained { collateral, remarks: Vec::new() })
             }
             Self::Services(services) => Ok(services.fetch(platform, at)?.into()),

@@ -168,7 +168,9 @@ fn time__should_be_unix_seconds_or_a_date() {
 #[test]
 fn time__should_decide_whether_collateral_is_valid() {
     let evidence = || Evidence::of_spec(&QuoteSpec::default());
-    assert_eq!(deny_code(evidence().at(NOW + 60 * 86_400).verify()), "collateral-expired");
+    let expired = evidence().at(NOW + 60 * 86_400).verify().exits(10).json();
+    assert_eq!(expired["deny"]["code"], "collateral-expired");
+    assert_eq!(expired["collateral"]["evaluation_number"], 20, "what is known is printed: {expired}");
     assert_eq!(deny_code(evidence().at(NOW - 86_400).verify()), "collateral-not-yet-valid");
 }
 
