@@ -83,6 +83,16 @@ mod tests {
     }
 
     #[test]
+    fn policy__should_have_the_defaults_that_the_readme_shows() {
+        let readme = include_str!("../../README.md");
+        let json = readme.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        assert_eq!(serde_json::from_str::<Policy>(json).unwrap(), Policy::default());
+        // Every key is shown.
+        let shown: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(shown, serde_json::to_value(Policy::default()).unwrap());
+    }
+
+    #[test]
     fn policy__should_refuse_unknown_keys() {
         assert!(serde_json::from_str::<Policy>(r#"{"grace":1}"#).is_err());
     }
