@@ -1,0 +1,1 @@
+//! What the contracts say, believed only with proofs.
