@@ -60,8 +60,8 @@ fn trie(entries: &BTreeMap<B256, Vec<u8>>, nodes: &mut HashedBytes) -> B256 {
     if entries.is_empty() {
         return EMPTY_ROOT_HASH;
     }
-    let all = entries.keys().map(|key| Nibbles::unpack(*key));
-    let mut builder = HashBuilder::default().with_proof_retainer(ProofRetainer::from_iter(all));
+    let all: ProofRetainer = entries.keys().map(|key| Nibbles::unpack(*key)).collect();
+    let mut builder = HashBuilder::default().with_proof_retainer(all);
     for (key, value) in entries {
         builder.add_leaf(Nibbles::unpack(*key), value);
     }
