@@ -17,7 +17,9 @@ pub mod deny;
 mod evm;
 pub mod header;
 pub mod question;
+pub mod reader;
 pub mod replay;
+pub mod rpc;
 mod state;
 #[cfg(test)]
 mod testing;
@@ -31,6 +33,8 @@ pub use deny::{ChainDeny, ChainDenyClass, ChainDenyCode};
 pub use evm::{CALL_GAS, GETTER_GAS};
 pub use header::BlockHeader;
 pub use question::Question;
+pub use reader::{Reading, read};
 pub use replay::{BlockRef, Decision, Explanation, ReplayError, prune, replay};
+pub use rpc::{Rpc, RpcFault, RpcLimits, Transport};
 pub use state::{MAX_ACCOUNTS, MAX_SLOTS, Missing};
 pub use witness::Witness;
