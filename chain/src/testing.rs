@@ -171,8 +171,8 @@ pub(crate) mod server {
 
     impl Server {
         pub(crate) async fn start(answer: impl Fn(&[Value]) -> Answer + Send + Sync + 'static) -> Self {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let url = format!("http://{}/", listener.local_addr().unwrap());
+            let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+            let url = format!("http://127.0.0.1:{}/", listener.local_addr().unwrap().port());
             tokio::spawn(async move {
                 while let Ok((mut stream, _)) = listener.accept().await {
                     let calls = read_calls(&mut stream).await;
