@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Who calls this: the node before it releases keys, the auditor who replays decisions, `kmsctl`. An RPC provider is
-//! believed in nothing: what it sends becomes a [`Witness`], and [`replay`] decides from that alone, with no clock
+//! believed in nothing: what it sends becomes a [`Witness`], and [`replay()`] decides from that alone, with no clock
 //! and no network, so that the same bytes give the same answer years later.
 #![cfg_attr(test, allow(non_snake_case))]
 

@@ -8,7 +8,7 @@
 //!
 //! Blocks are named by hash in every request, so that a reorganisation between rounds is an error, never a mixture.
 //! An answer's values are compared with what its own proof shows only to find out liars; none of them is used.
-//! Never decides: the decision is that of [`replay`], over a witness without slack. Threat: a lying RPC provider.
+//! Never decides: the decision is that of [`replay()`], over a witness without slack. Threat: a lying RPC provider.
 
 use std::collections::{BTreeMap, BTreeSet};
 

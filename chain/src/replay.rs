@@ -1,6 +1,6 @@
 //! The decision: a pure function of a trust anchor and a witness.
 //!
-//! The node that decides and the auditor who checks call the same [`replay`]; the live path only gathers the witness.
+//! The node that decides and the auditor who checks call the same [`replay()`]; the live path only gathers the witness.
 //! `DstackKms` is asked at each head that policy demands, over state that proofs carry, and getters read in the
 //! same state explain the answer. No clock, no network, no randomness.
 //!
