@@ -166,7 +166,7 @@ chain_deny_codes! {
         "The call in the witness is not a canonical isAppAllowed or isKmsAllowed.",
         "Send the witness as it was recorded.";
     ContractMismatch = "contract-mismatch", Proof,
-        "The witness is about another DstackKms.",
+        "The witness is about another KMS contract.",
         "Replay it with the configuration that it was made under.";
     TrustAnchorMismatch = "trust-anchor-mismatch", Proof,
         "The witness was made under another trust anchor.",

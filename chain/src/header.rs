@@ -115,10 +115,6 @@ impl BlockHeader {
         self.header.gas_limit
     }
 
-    pub(crate) const fn excess_blob_gas(&self) -> Option<u64> {
-        self.header.excess_blob_gas
-    }
-
     pub(crate) const fn slot_number(&self) -> Option<u64> {
         self.header.slot_number
     }

@@ -1,13 +1,42 @@
 //! What the contracts say, believed only with proofs.
+//!
+//! ```text
+//!  header RLP, vouchers ─▶ Anchor::authenticate ─▶ VerifiedHead ─┐ stateRoot
+//!  trie nodes, codes ────▶ found by hash only ─▶ proven state ───┴─▶ view call in revm ─▶ Decision
+//! ```
+//!
+//! Who calls this: the node before it releases keys, the auditor who replays decisions, `kmsctl`. An RPC provider is
+//! believed in nothing: what it sends becomes a [`Witness`], and [`replay()`] decides from that alone, with no clock
+//! and no network, so that the same bytes give the same answer years later.
 #![cfg_attr(test, allow(non_snake_case))]
 
+pub mod abi;
+pub mod anchor;
+pub mod boot_info;
 pub mod deny;
 mod evm;
 pub mod header;
+pub mod heads;
+pub mod question;
+pub mod reader;
+pub mod replay;
+pub mod rpc;
 mod state;
 #[cfg(test)]
 mod testing;
 pub mod trie;
+pub mod witness;
 
+pub use abi::AppBootInfo;
+pub use anchor::{Anchor, Freshness, GrantAt, HeadEvidence, HeadTrust, Level, VerifiedHead};
+pub use boot_info::app_boot_info;
 pub use deny::{ChainDeny, ChainDenyClass, ChainDenyCode};
+pub use evm::{CALL_GAS, GETTER_GAS};
 pub use header::BlockHeader;
+pub use heads::{DevSource, HeadSource, HeadWatch, Heads, QuorumSource};
+pub use question::Question;
+pub use reader::{Reading, read};
+pub use replay::{BlockRef, Decision, Explanation, ReplayError, prune, replay};
+pub use rpc::{Rpc, RpcFault, RpcLimits, Transport};
+pub use state::{MAX_ACCOUNTS, MAX_SLOTS, Missing};
+pub use witness::Witness;

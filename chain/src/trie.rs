@@ -213,6 +213,7 @@ enum Child<'a> {
     Embedded(&'a [u8]),
 }
 
+#[expect(clippy::large_enum_variant, reason = "lives on the stack for one step; most nodes are branches")]
 enum Node<'a> {
     Branch { children: [Item<'a>; 16], value: &'a [u8] },
     Extension { prefix: Prefix<'a>, child: Item<'a> },
@@ -245,10 +246,10 @@ impl<'a> Node<'a> {
 
     fn parse_short(path: &'a [u8], item: Item<'a>) -> Result<Self, TrieError> {
         let (flag, rest) = path.split_first().ok_or(TrieError::Malformed("an empty path"))?;
-        let first = match flag & 0x10 {
-            0 if flag & 0x0f == 0 => None,
-            0 => return Err(TrieError::Malformed("a path with a padded nibble")),
-            _ => Some(flag & 0x0f),
+        let first = match (flag & 0x10, flag & 0x0f) {
+            (0, 0) => None,
+            (0, _) => return Err(TrieError::Malformed("a path with a padded nibble")),
+            (_, nibble) => Some(nibble),
         };
         let prefix = Prefix { first, rest };
         match flag >> 5 {
@@ -299,7 +300,7 @@ mod tests {
 
     /// A trie by an independent implementation: its root, and the nodes on the way to each of the targets.
     fn build(entries: &BTreeMap<B256, Vec<u8>>, targets: &[B256]) -> (B256, HashedBytes) {
-        let retainer = ProofRetainer::from_iter(targets.iter().map(|key| Nibbles::unpack(*key)));
+        let retainer: ProofRetainer = targets.iter().map(|key| Nibbles::unpack(*key)).collect();
         let mut builder = HashBuilder::default().with_proof_retainer(retainer);
         for (key, value) in entries {
             builder.add_leaf(Nibbles::unpack(*key), value);

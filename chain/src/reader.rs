@@ -1,0 +1,483 @@
+//! The live path: gathers a witness from a provider, then lets the pure replay decide.
+//!
+//! ```text
+//! round 1   eth_createAccessList for the call and the getters, at each head      a hint, never believed
+//! round 2   eth_getProof for every account named, eth_getCode beside it          one batch
+//! then      replay; where it names something missing: fetch that, and again      at most 8 rounds in all
+//! ```
+//!
+//! Blocks are named by hash in every request, so that a reorganisation between rounds is an error, never a mixture.
+//! An answer's values are compared with what its own proof shows only to find out liars; none of them is used.
+//! Never decides: the decision is that of [`replay()`], over a witness without slack. Threat: a lying RPC provider.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy::sol_types::SolCall;
+use alloy_trie::{EMPTY_ROOT_HASH, KECCAK_EMPTY, TrieAccount};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::abi::{
+    allowAnyDeviceCall, allowedComposeHashesCall, allowedDeviceIdsCall, allowedOsImagesCall,
+    registeredAppsCall, requireTcbUpToDateCall,
+};
+use crate::anchor::{Anchor, HeadEvidence};
+use crate::deny::{ChainDeny, ChainDenyCode};
+use crate::evm::CALL_GAS;
+use crate::question::Question;
+use crate::replay::{Decision, ReplayError, prune, replay};
+use crate::rpc::{Rpc, RpcCall, RpcFault, RpcResult};
+use crate::state::{MAX_ACCOUNTS, MAX_SLOTS, Missing, ProvenState, StateError};
+use crate::witness::{MAX_WITNESS_BYTES, Witness};
+
+/// The most rounds of fetching for one decision. An honest access list makes it two.
+pub const MAX_ROUNDS: u32 = 8;
+
+/// A decision with its evidence, and what it cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// What the chain says.
+    pub decision: Decision,
+    /// Why that is so.
+    pub witness: Witness,
+    /// The sequential rounds of requests.
+    pub rounds: u32,
+}
+
+/// What to fetch at one block: accounts, each with slots.
+type Wanted = BTreeMap<Address, BTreeSet<U256>>;
+
+/// Asks the chain. Refused with a code of class `Provider`, `Proof` or `Head`; what a contract does wrong is a decision.
+pub async fn read(
+    rpc: &Rpc,
+    anchor: &Anchor,
+    question: &Question,
+    latest: HeadEvidence,
+    finalized: Option<HeadEvidence>,
+    clock: u64,
+) -> Result<Reading, ChainDeny> {
+    let witness = Witness::new(anchor, question, latest, finalized, clock);
+    let mut gathering = Gathering { rpc, anchor, witness, rounds: 0 };
+    let hints = gathering.hints(question).await?;
+    gathering.fetch(&hints).await?;
+    loop {
+        match prune(anchor, gathering.witness.clone()) {
+            Ok(witness) => {
+                let decision = replay(anchor, &witness).map_err(refused)?;
+                return Ok(Reading { decision, witness, rounds: gathering.rounds });
+            }
+            Err(ReplayError::Missing { item, block }) => gathering.fetch_missing(item, block).await?,
+            Err(ReplayError::Refused(deny)) => return Err(deny),
+        }
+    }
+}
+
+fn refused(error: ReplayError) -> ChainDeny {
+    match error {
+        ReplayError::Refused(deny) => deny,
+        ReplayError::Missing { item, .. } => ChainDeny::new(error.code(), item, "a proof of it"),
+    }
+}
+
+struct Gathering<'a> {
+    rpc: &'a Rpc,
+    anchor: &'a Anchor,
+    witness: Witness,
+    rounds: u32,
+}
+
+/// One request of a batch, with what its answer is checked against.
+enum Fetch {
+    Proof { block: B256, root: B256, address: Address, slots: Vec<U256> },
+    Code { root: B256, address: Address, block: B256 },
+}
+
+impl Fetch {
+    fn call(&self) -> RpcCall {
+        match self {
+            Self::Proof { block, address, slots, .. } => {
+                let keys: Vec<B256> = slots.iter().map(|slot| B256::from(*slot)).collect();
+                RpcCall { method: "eth_getProof", params: json!([address, keys, at(*block)]) }
+            }
+            Self::Code { block, address, .. } => {
+                RpcCall { method: "eth_getCode", params: json!([address, at(*block)]) }
+            }
+        }
+    }
+}
+
+/// A block by its hash (EIP-1898).
+fn at(block: B256) -> Value {
+    json!({ "blockHash": block })
+}
+
+impl Gathering<'_> {
+    /// The heads to read at: hash and state root.
+    fn blocks(&self) -> Vec<(B256, B256)> {
+        let heads = [Some(&self.witness.latest), self.witness.finalized.as_ref()];
+        heads.into_iter().flatten().map(|head| (head.header.hash(), head.header.state_root())).collect()
+    }
+
+    async fn round(&mut self, calls: &[RpcCall]) -> Result<Vec<RpcResult>, ChainDeny> {
+        if self.rounds >= MAX_ROUNDS {
+            let expected = format!("at most {MAX_ROUNDS} rounds");
+            return Err(ChainDeny::new(ChainDenyCode::RoundsExhausted, "state still missing", expected));
+        }
+        self.rounds += 1;
+        Ok(self.rpc.batch(calls).await?)
+    }
+
+    /// What the provider says that the calls will touch. Where it says nothing, the contracts themselves.
+    async fn hints(&mut self, question: &Question) -> Result<Vec<(B256, Wanted)>, ChainDeny> {
+        let (kms, app) = (self.anchor.contract(), question.boot_info().appId);
+        let probes = probes(question, kms, self.witness.call.clone());
+        let blocks = self.blocks();
+        let calls: Vec<RpcCall> = blocks
+            .iter()
+            .flat_map(|(block, _)| probes.iter().map(|(to, data)| access_list_call(*to, data, *block)))
+            .collect();
+        let mut results = self.round(&calls).await?.into_iter();
+        let mut wanted = Vec::new();
+        for (block, _) in blocks {
+            let mut here = Wanted::from([(kms, BTreeSet::new())]);
+            if matches!(question, Question::App(_)) {
+                here.entry(app).or_default();
+            }
+            results.by_ref().take(probes.len()).flatten().for_each(|list| take_hint(&mut here, list));
+            wanted.push((block, here));
+        }
+        Ok(wanted)
+    }
+
+    async fn fetch(&mut self, wanted: &[(B256, Wanted)]) -> Result<(), ChainDeny> {
+        let blocks = self.blocks();
+        let root_of = |block: &B256| blocks.iter().find(|(hash, _)| hash == block).map(|(_, root)| *root);
+        let mut fetches = Vec::new();
+        for (block, items) in wanted {
+            let Some(root) = root_of(block) else { continue };
+            for (address, slots) in items {
+                let (block, address, slots) = (*block, *address, slots.iter().copied().collect());
+                fetches.push(Fetch::Proof { block, root, address, slots });
+                fetches.push(Fetch::Code { block, root, address });
+            }
+        }
+        self.run(fetches).await
+    }
+
+    async fn fetch_missing(&mut self, item: Missing, block: B256) -> Result<(), ChainDeny> {
+        let (address, slots) = match item {
+            Missing::Account(address) | Missing::Code(address) => (address, BTreeSet::new()),
+            Missing::Slot(address, slot) => (address, BTreeSet::from([slot])),
+        };
+        self.fetch(&[(block, Wanted::from([(address, slots)]))]).await
+    }
+
+    async fn run(&mut self, fetches: Vec<Fetch>) -> Result<(), ChainDeny> {
+        let calls: Vec<RpcCall> = fetches.iter().map(Fetch::call).collect();
+        let results = self.round(&calls).await?;
+        // Proofs stand before the code that they vouch for.
+        for (fetch, result) in fetches.iter().zip(results) {
+            let result = result?;
+            match fetch {
+                Fetch::Proof { root, address, slots, .. } => {
+                    self.take_proof(*root, *address, slots, result)?;
+                }
+                Fetch::Code { root, address, .. } => self.take_code(*root, *address, result)?,
+            }
+            let bytes = self.witness.evidence_bytes();
+            if bytes > MAX_WITNESS_BYTES {
+                let expected = format!("at most {MAX_WITNESS_BYTES} bytes");
+                return Err(ChainDeny::new(ChainDenyCode::WitnessTooLarge, bytes, expected));
+            }
+        }
+        Ok(())
+    }
+
+    fn take_proof(
+        &mut self,
+        root: B256,
+        address: Address,
+        slots: &[U256],
+        result: Value,
+    ) -> Result<(), ChainDeny> {
+        let proof: ProofAnswer =
+            serde_json::from_value(result).map_err(|_| RpcFault::Invalid("eth_getProof"))?;
+        let keys: Option<Vec<U256>> = proof.storage_proof.iter().map(SlotAnswer::key).collect();
+        if proof.address != address || keys.as_deref() != Some(slots) {
+            let found = format!("a proof about {}", proof.address);
+            let expected = format!("{address} and the slots asked for");
+            return Err(ChainDeny::new(ChainDenyCode::ProofWrongAccount, found, expected));
+        }
+        let of_slots = proof.storage_proof.iter().flat_map(|slot| &slot.proof);
+        for node in proof.account_proof.iter().chain(of_slots) {
+            self.witness.add_node(node.clone());
+        }
+        self.check_proof(root, &proof)
+    }
+
+    /// Refuses a proof that does not show what it was asked for, or shows something else than the answer claims.
+    fn check_proof(&self, root: B256, proof: &ProofAnswer) -> Result<(), ChainDeny> {
+        let mut state = ProvenState::new(root, &self.witness.nodes, &self.witness.codes);
+        let account =
+            state.account(proof.address).map_err(|error| incomplete(error, proof.claims_no_account()))?;
+        if !proof.agrees(account.as_ref()) {
+            return Err(contradiction(Missing::Account(proof.address)));
+        }
+        for slot in &proof.storage_proof {
+            let key = slot.key().unwrap_or_default();
+            let value =
+                state.slot(proof.address, key).map_err(|error| incomplete(error, slot.value.is_zero()))?;
+            if value != slot.value {
+                return Err(contradiction(Missing::Slot(proof.address, key)));
+            }
+        }
+        Ok(())
+    }
+
+    fn take_code(&mut self, root: B256, address: Address, result: Value) -> Result<(), ChainDeny> {
+        let code: Bytes = serde_json::from_value(result).map_err(|_| RpcFault::Invalid("eth_getCode"))?;
+        let mut state = ProvenState::new(root, &self.witness.nodes, &self.witness.codes);
+        let expected = state.code_hash(address).map_err(|error| incomplete(error, false))?;
+        let expected = expected.unwrap_or(KECCAK_EMPTY);
+        let found = keccak256(&code);
+        if found != expected {
+            return Err(ChainDeny::new(ChainDenyCode::CodeMismatch, found, expected));
+        }
+        if !code.is_empty() {
+            self.witness.add_code(code);
+        }
+        Ok(())
+    }
+}
+
+fn incomplete(error: StateError, claimed_absent: bool) -> ChainDeny {
+    match error {
+        StateError::Refused(deny) => deny,
+        StateError::Missing(item) => {
+            let code =
+                if claimed_absent { ChainDenyCode::ProofTruncated } else { ChainDenyCode::ProofNodeMissing };
+            ChainDeny::new(code, format_args!("an incomplete proof of {item}"), "every node on the way")
+        }
+    }
+}
+
+fn contradiction(item: Missing) -> ChainDeny {
+    let found = format!("another value of {item} than its proof shows");
+    ChainDeny::new(ChainDenyCode::ProofValueMismatch, found, "the proven value")
+}
+
+/// The call, and the getters that explain its answer.
+fn probes(question: &Question, kms: Address, call: Bytes) -> Vec<(Address, Bytes)> {
+    let info = question.boot_info();
+    let os_image = allowedOsImagesCall { osImageHash: info.osImageHash }.abi_encode().into();
+    let mut probes = vec![(kms, call), (kms, os_image)];
+    if let Question::App(_) = question {
+        let app = info.appId;
+        probes.extend([
+            (kms, registeredAppsCall { appId: app }.abi_encode().into()),
+            (app, allowedComposeHashesCall { composeHash: info.composeHash }.abi_encode().into()),
+            (app, allowedDeviceIdsCall { deviceId: info.deviceId }.abi_encode().into()),
+            (app, allowAnyDeviceCall {}.abi_encode().into()),
+            (app, requireTcbUpToDateCall {}.abi_encode().into()),
+        ]);
+    }
+    probes
+}
+
+fn access_list_call(to: Address, data: &Bytes, block: B256) -> RpcCall {
+    let call = json!({ "from": Address::ZERO, "to": to, "data": data, "gas": format!("{CALL_GAS:#x}") });
+    RpcCall { method: "eth_createAccessList", params: json!([call, at(block)]) }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AccessListAnswer {
+    access_list: Vec<AccessListItem>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AccessListItem {
+    address: Address,
+    storage_keys: Vec<B256>,
+}
+
+/// Adds what a hint names, up to what a decision may read. A hint that cannot be read is no hint.
+fn take_hint(wanted: &mut Wanted, answer: Value) {
+    let Ok(AccessListAnswer { access_list }) = serde_json::from_value(answer) else { return };
+    for item in access_list.into_iter().take(MAX_ACCOUNTS) {
+        if wanted.len() < MAX_ACCOUNTS || wanted.contains_key(&item.address) {
+            let slots = wanted.entry(item.address).or_default();
+            let room = MAX_SLOTS.saturating_sub(slots.len());
+            slots.extend(item.storage_keys.into_iter().take(room).map(Into::<U256>::into));
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ProofAnswer {
+    address: Address,
+    account_proof: Vec<Bytes>,
+    code_hash: B256,
+    storage_hash: B256,
+    storage_proof: Vec<SlotAnswer>,
+}
+
+#[derive(Deserialize)]
+struct SlotAnswer {
+    key: String,
+    value: U256,
+    proof: Vec<Bytes>,
+}
+
+impl SlotAnswer {
+    /// Providers write keys with and without leading zeros.
+    fn key(&self) -> Option<U256> {
+        U256::from_str_radix(self.key.strip_prefix("0x")?, 16).ok()
+    }
+}
+
+impl ProofAnswer {
+    fn claims_no_account(&self) -> bool {
+        [B256::ZERO, KECCAK_EMPTY].contains(&self.code_hash)
+            && [B256::ZERO, EMPTY_ROOT_HASH].contains(&self.storage_hash)
+    }
+
+    fn agrees(&self, proven: Option<&TrieAccount>) -> bool {
+        proven.map_or(self.claims_no_account(), |account| {
+            account.code_hash == self.code_hash && account.storage_root == self.storage_hash
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use alloy::primitives::hex;
+
+    use super::*;
+    use crate::abi::AppBootInfo;
+    use crate::anchor::{DEV_CHAIN_ID, Freshness, GrantAt, HeadTrust};
+    use crate::header::BlockHeader;
+    use crate::rpc::{RpcLimits, Transport};
+    use crate::testing::server::{Answer, Server};
+    use crate::testing::{World, header, provider};
+
+    const KMS: Address = Address::repeat_byte(0xaa);
+    const APP: Address = Address::repeat_byte(0xbb);
+    const NOW: u64 = 1_800_000_000;
+    /// Long call data: `(sload(0), "")`. Short call data, a getter: `sload(argument)`.
+    const HONEST: &[u8] = &hex!("3661010010601257600435545f5260205ff3 5b5f545f5260406020526060 5ff3");
+
+    fn world() -> World {
+        let mut world = World::default();
+        for at in [KMS, APP] {
+            world.deploy(at, HONEST);
+        }
+        world.store(KMS, U256::ZERO, U256::from(1));
+        (1..20_u8).for_each(|slot| world.store(KMS, U256::from(slot), U256::from(1)));
+        world
+    }
+
+    type Change = fn(&Value, &mut Value);
+
+    /// Reads from a provider whose results are changed on the way.
+    async fn read_from(world: World, change: Change) -> Result<Reading, ChainDeny> {
+        let (root, ..) = world.prove();
+        let world = Mutex::new(world);
+        let server = Server::start(move |calls| {
+            let world = world.lock().unwrap();
+            let answers = calls.iter().map(|call| {
+                let mut result = provider::result(&world, call);
+                change(call, &mut result);
+                json!({ "jsonrpc": "2.0", "id": call["id"], "result": result })
+            });
+            Answer::Raw(answers.collect::<Value>().to_string().into_bytes())
+        })
+        .await;
+        let limits = RpcLimits { request: Duration::from_secs(5), ..RpcLimits::default() };
+        let rpc = Rpc::new(&server.url, Transport::Secure, limits).unwrap();
+        let anchor =
+            Anchor::new(DEV_CHAIN_ID, KMS, HeadTrust::Dev, GrantAt::Latest, Freshness::default()).unwrap();
+        let header = BlockHeader::parse(header(root, 100, NOW)).unwrap();
+        let latest = HeadEvidence { header, vouchers: BTreeSet::new() };
+        let info = AppBootInfo { appId: APP, composeHash: B256::repeat_byte(9), ..AppBootInfo::default() };
+        read(&rpc, &anchor, &Question::App(info), latest, None, NOW).await
+    }
+
+    async fn refused_with(change: Change) -> ChainDenyCode {
+        read_from(world(), change).await.unwrap_err().code
+    }
+
+    fn is(call: &Value, method: &str) -> bool {
+        call["method"] == method
+    }
+
+    #[tokio::test]
+    async fn read__should_decide_from_a_witness_that_replays_anywhere() {
+        let reading = read_from(world(), |_, _| ()).await.unwrap();
+        assert!(reading.decision.allowed);
+        assert_eq!(reading.rounds, 2);
+        let bytes = reading.witness.encode();
+        let anchor =
+            Anchor::new(DEV_CHAIN_ID, KMS, HeadTrust::Dev, GrantAt::Latest, Freshness::default()).unwrap();
+        assert_eq!(replay(&anchor, &Witness::decode(&bytes).unwrap()), Ok(reading.decision));
+    }
+
+    #[tokio::test]
+    async fn read__should_find_what_a_useless_hint_leaves_out() {
+        let no_hint: Change = |call, result| {
+            if is(call, "eth_createAccessList") {
+                *result = json!("no such method");
+            }
+        };
+        let reading = read_from(world(), no_hint).await.unwrap();
+        assert!(reading.decision.allowed && reading.rounds <= MAX_ROUNDS, "{}", reading.rounds);
+    }
+
+    #[tokio::test]
+    async fn read__should_refuse_each_lie_with_its_own_code() {
+        let altered_value: Change = |call, result| {
+            if is(call, "eth_getProof") && result["storageProof"][0].is_object() {
+                result["storageProof"][0]["value"] = json!("0x7");
+            }
+        };
+        assert_eq!(refused_with(altered_value).await, ChainDenyCode::ProofValueMismatch);
+        let altered_node: Change = |call, result| {
+            if is(call, "eth_getProof") {
+                result["accountProof"] = json!(["0xc0"]);
+            }
+        };
+        assert_eq!(refused_with(altered_node).await, ChainDenyCode::ProofNodeMissing);
+        let truncated_exclusion: Change = |call, result| {
+            if is(call, "eth_getProof") {
+                result["accountProof"] = json!([]);
+                result["codeHash"] = json!(B256::ZERO);
+                result["storageHash"] = json!(B256::ZERO);
+            }
+        };
+        assert_eq!(refused_with(truncated_exclusion).await, ChainDenyCode::ProofTruncated);
+        let other_account: Change = |call, result| {
+            if is(call, "eth_getProof") {
+                result["address"] = json!(Address::ZERO);
+            }
+        };
+        assert_eq!(refused_with(other_account).await, ChainDenyCode::ProofWrongAccount);
+        let other_code: Change = |call, result| {
+            if is(call, "eth_getCode") {
+                *result = json!("0x600160005260206000f3");
+            }
+        };
+        assert_eq!(refused_with(other_code).await, ChainDenyCode::CodeMismatch);
+        let no_proof: Change = |call, result| {
+            if is(call, "eth_getProof") {
+                *result = Value::Null;
+            }
+        };
+        assert_eq!(refused_with(no_proof).await, ChainDenyCode::RpcAnswerInvalid);
+    }
+}
