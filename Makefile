@@ -27,7 +27,7 @@ demo: ## Show the main job on this machine: build, simulate a platform, verify a
 	@bash demo/run
 
 .PHONY: test
-test: format lint licences unit docs fuzz-smoke ## Everything that must hold before a commit.
+test: format lint licences contracts-check unit docs fuzz-smoke ## Everything that must hold before a commit.
 
 .PHONY: format
 format:
@@ -39,8 +39,21 @@ lint:
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	cargo clippy --locked -p kms-attestation --no-default-features -- -D warnings
 
+# solc-js, OpenZeppelin and anvil, at the versions of the lock file.
+NPM_INSTALLED := contracts/node_modules/.package-lock.json
+$(NPM_INSTALLED): contracts/package.json contracts/package-lock.json
+	cd contracts && npm ci --no-fund --no-audit
+
+.PHONY: contracts
+contracts: $(NPM_INSTALLED) ## Compile the contracts to contracts/artifacts.
+	cd contracts && node compile.mjs
+
+.PHONY: contracts-check
+contracts-check: $(NPM_INSTALLED)
+	cd contracts && node compile.mjs --check
+
 .PHONY: unit
-unit: ## Unit, integration and end-to-end tests.
+unit: $(NPM_INSTALLED) ## Unit, integration and end-to-end tests.
 	cargo test --locked --workspace --all-features
 
 .PHONY: docs
@@ -89,4 +102,4 @@ $(CARGO_FUZZ):
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here.
-	rm -rf target fuzz/target $(TOOLS)
+	rm -rf target fuzz/target contracts/node_modules $(TOOLS)

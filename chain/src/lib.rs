@@ -12,6 +12,7 @@
 
 pub mod abi;
 pub mod anchor;
+pub mod bindings;
 pub mod boot_info;
 pub mod deny;
 mod evm;
