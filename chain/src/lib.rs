@@ -32,7 +32,7 @@ pub mod witness;
 
 pub use abi::AppBootInfo;
 pub use anchor::{Anchor, Freshness, GrantAt, HeadEvidence, HeadTrust, Level, VerifiedHead};
-pub use boot_info::app_boot_info;
+pub use boot_info::{app_boot_info, kms_boot_info};
 pub use contract_reader::ContractReader;
 pub use deny::{ChainDeny, ChainDenyClass, ChainDenyCode};
 pub use evm::{CALL_GAS, GETTER_GAS};
