@@ -204,7 +204,7 @@ impl Rpc {
         };
         let answer = timeout(self.limits.request, exchange).await.unwrap_or(Err(RpcFault::Timeout))?;
         self.received.fetch_add(answer.len() as u64, Ordering::Relaxed);
-        in_order(&answer, first, calls.len())
+        read_batch(&answer, first, calls.len())
     }
 
     /// Sends one call.
@@ -299,8 +299,9 @@ impl Response {
     }
 }
 
-/// The results by the order of their requests: each must be answered exactly once.
-fn in_order(answer: &[u8], first: u64, count: usize) -> Result<Vec<RpcResult>, RpcFault> {
+/// Reads the answer to a batch of `count` requests whose ids start at `first`: the results in the order of the requests,
+/// each of which must be answered exactly once.
+pub fn read_batch(answer: &[u8], first: u64, count: usize) -> Result<Vec<RpcResult>, RpcFault> {
     let responses = match serde_json::from_slice::<Vec<Response>>(answer) {
         Ok(responses) => responses,
         // A provider that takes no batches answers with one error.
@@ -312,7 +313,9 @@ fn in_order(answer: &[u8], first: u64, count: usize) -> Result<Vec<RpcResult>, R
     let mut by_id = BTreeMap::new();
     for response in responses {
         let id = response.id.as_u64().ok_or(RpcFault::WrongId)?;
-        by_id.insert(id, response);
+        if by_id.insert(id, response).is_some() {
+            return Err(RpcFault::WrongId);
+        }
     }
     let wanted = (first..).take(count);
     let results: Option<Vec<_>> = wanted.map(|id| by_id.remove(&id).map(Response::into_result)).collect();
@@ -345,6 +348,8 @@ mod tests {
         assert_eq!(fault_of(Answer::Raw(b"[]".to_vec())).await, RpcFault::WrongId);
         let other = br#"[{"jsonrpc":"2.0","id":999,"result":"0x1"}]"#;
         assert_eq!(fault_of(Answer::Raw(other.to_vec())).await, RpcFault::WrongId);
+        let twice = br#"[{"id":1,"result":"0x1"},{"id":1,"result":"0x2"}]"#;
+        assert_eq!(fault_of(Answer::Raw(twice.to_vec())).await, RpcFault::WrongId);
         let error = br#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"no\nbatch"}}"#;
         let expected = RpcFault::Error { code: -32000, message: r"no\nbatch".to_owned() };
         assert_eq!(fault_of(Answer::Raw(error.to_vec())).await, expected);
