@@ -304,8 +304,11 @@ impl Response {
 pub fn read_batch(answer: &[u8], first: u64, count: usize) -> Result<Vec<RpcResult>, RpcFault> {
     let responses = match serde_json::from_slice::<Vec<Response>>(answer) {
         Ok(responses) => responses,
-        // A provider that takes no batches answers with one error.
-        Err(_) => vec![serde_json::from_slice(answer).map_err(|_| RpcFault::NotJson)?],
+        // A provider that takes no batches answers with one error. serde would read an array, too, as one response.
+        Err(_) if answer.trim_ascii_start().starts_with(b"{") => {
+            vec![serde_json::from_slice(answer).map_err(|_| RpcFault::NotJson)?]
+        }
+        Err(_) => return Err(RpcFault::NotJson),
     };
     if let [Response { id: Value::Null, error: Some(error), .. }] = &*responses {
         return Err(RpcFault::Error { code: error.code, message: sanitise(&error.message) });
@@ -346,6 +349,7 @@ mod tests {
         assert_eq!(fault_of(Answer::Raw(vec![b' '; 10_000_000])).await, RpcFault::TooLarge(100_000));
         assert_eq!(fault_of(Answer::Raw(b"<html>".to_vec())).await, RpcFault::NotJson);
         assert_eq!(fault_of(Answer::Raw(b"[]".to_vec())).await, RpcFault::WrongId);
+        assert_eq!(fault_of(Answer::Raw(b"[1,\"0x1\",null]".to_vec())).await, RpcFault::NotJson);
         let other = br#"[{"jsonrpc":"2.0","id":999,"result":"0x1"}]"#;
         assert_eq!(fault_of(Answer::Raw(other.to_vec())).await, RpcFault::WrongId);
         let twice = br#"[{"id":1,"result":"0x1"},{"id":1,"result":"0x2"}]"#;

@@ -8,6 +8,6 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(question) = Question::parse(bytes) {
         assert!(bytes.len() <= MAX_CALL_BYTES);
-        assert_eq!(question.call_data(), bytes);
+        assert_eq!(&question.call_data()[..], bytes);
     }
 });

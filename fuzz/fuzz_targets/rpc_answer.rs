@@ -28,7 +28,8 @@ fuzz_target!(|bytes: &[u8]| {
     for count in 1..=4 {
         if let Ok(results) = read_batch(bytes, FIRST, count) {
             assert_eq!(results.len(), count);
-            let sent: Value = serde_json::from_slice(bytes).expect("JSON");
+            // What no field takes is skipped by serde, and need not be text.
+            let sent: Value = serde_json::from_str(&String::from_utf8_lossy(bytes)).expect("JSON");
             assert_eq!(sent.as_array().map_or(1, Vec::len), count);
             results.iter().flatten().for_each(read_result);
         }

@@ -52,7 +52,9 @@ fn hostile(bytes: &[u8]) {
     let (key, proof) = (B256::from(*key), nodes_of(rest));
     let Some(root) = proof.first().map(keccak256) else { return };
     let mut nodes = HashedBytes::default();
-    proof.iter().for_each(|node| drop(nodes.insert(node.clone())));
+    for node in &proof {
+        nodes.insert(node.clone());
+    }
     if let Ok(Some(value)) = value_at(&nodes, root, &key) {
         assert!(value.len() <= MAX_NODE_BYTES);
         let verified = (1..=proof.len())
