@@ -1,45 +1,26 @@
-//! The read surface of `DstackKms` and `DstackApp`, as deployed contracts have it: what a decision calls, no more.
+//! The read surface of `DstackKms` and `DstackApp`: the calls that a decision makes, no more, and the strict reading of answers.
 //!
-//! Owns the calls' types and the strict reading of answers. Threat: a contract's answer is anyone's bytes; it is read
-//! within a bound, and what is not exactly of the promised shape is refused rather than interpreted.
-
-#![allow(missing_docs, reason = "the names are the contracts'")]
+//! The calls' types are those of the generated bindings, so that there is one encoding of a question. The bindings' own
+//! decoders are lenient; answers are read here. Threat: a contract's answer is anyone's bytes; it is read within a
+//! bound, and what is not exactly of the promised shape is refused rather than interpreted.
 
 use alloy::primitives::U256;
-use alloy::sol;
 use alloy::sol_types::SolValue;
+use kms_attestation::refusal::sanitise;
 
-use crate::deny::{ChainDeny, ChainDenyCode, sanitise};
+pub use crate::bindings::app::DstackApp::{
+    allowAnyDeviceCall, allowedComposeHashesCall, allowedDeviceIdsCall, requireTcbUpToDateCall,
+};
+pub use crate::bindings::kms::DstackKms::{
+    allowedOsImagesCall, isAppAllowedCall, isKmsAllowedCall, kmsAllowedAggregatedMrsCall,
+    kmsAllowedDeviceIdsCall, registeredAppsCall,
+};
+/// What a contract is asked about: who wants to boot, on which hardware and software.
+pub use crate::bindings::kms::IAppAuth::AppBootInfo;
+use crate::deny::{ChainDeny, ChainDenyCode};
 
 /// The longest answer that is read, in bytes: a reason of some 4,000 characters.
 pub const MAX_ANSWER_BYTES: usize = 4096;
-
-sol! {
-    /// What a contract is asked about: who wants to boot, on which hardware and software.
-    #[derive(Debug, Default, PartialEq, Eq, Hash)]
-    struct AppBootInfo {
-        address appId;
-        bytes32 composeHash;
-        address instanceId;
-        bytes32 deviceId;
-        bytes32 mrAggregated;
-        bytes32 mrSystem;
-        bytes32 osImageHash;
-        string tcbStatus;
-        string[] advisoryIds;
-    }
-
-    function isAppAllowed(AppBootInfo bootInfo) external view returns (bool isAllowed, string reason);
-    function isKmsAllowed(AppBootInfo bootInfo) external view returns (bool isAllowed, string reason);
-    function registeredApps(address appId) external view returns (bool);
-    function allowedOsImages(bytes32 osImageHash) external view returns (bool);
-    function kmsAllowedAggregatedMrs(bytes32 mrAggregated) external view returns (bool);
-    function kmsAllowedDeviceIds(bytes32 deviceId) external view returns (bool);
-    function allowedComposeHashes(bytes32 composeHash) external view returns (bool);
-    function allowedDeviceIds(bytes32 deviceId) external view returns (bool);
-    function allowAnyDevice() external view returns (bool);
-    function requireTcbUpToDate() external view returns (bool);
-}
 
 /// What `isAppAllowed` or `isKmsAllowed` answered.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -36,7 +36,7 @@ pub mod witness;
 pub use abi::AppBootInfo;
 pub use anchor::{Anchor, Freshness, GrantAt, HeadEvidence, HeadTrust, Level, VerifiedHead};
 pub use boot_info::app_boot_info;
-pub use deny::{ChainDeny, ChainDenyClass, ChainDenyCode};
+pub use deny::{ChainDeny, ChainDenyCode};
 pub use evm::{CALL_GAS, GETTER_GAS};
 pub use header::BlockHeader;
 pub use heads::{DevSource, HeadSource, HeadWatch, Heads, QuorumSource};

@@ -11,6 +11,7 @@ use std::collections::HashSet;
 
 use alloy::primitives::{Address, B256, Bytes};
 use alloy::sol_types::SolCall;
+use kms_attestation::refusal::{DenyClass, sanitise};
 use serde::Serialize;
 
 use crate::abi::{
@@ -19,7 +20,7 @@ use crate::abi::{
     requireTcbUpToDateCall, revert_text,
 };
 use crate::anchor::{Anchor, GrantAt, HeadEvidence, Level, VerifiedHead};
-use crate::deny::{ChainDeny, ChainDenyClass, ChainDenyCode, sanitise};
+use crate::deny::{ChainDeny, ChainDenyCode};
 use crate::evm::{Block, CALL_GAS, CallEnd, GETTER_GAS, view_call};
 use crate::question::Question;
 use crate::state::{Missing, ProvenState, StateError};
@@ -276,7 +277,7 @@ impl Caller<'_> {
     ) -> Result<Result<CallEnd, ChainDeny>, ReplayError> {
         match view_call(self.block, &mut self.state, to, data, gas) {
             Ok(end) => Ok(Ok(end)),
-            Err(StateError::Refused(deny)) if deny.code.class() == ChainDenyClass::Contract => Ok(Err(deny)),
+            Err(StateError::Refused(deny)) if deny.code.class() == DenyClass::Contract => Ok(Err(deny)),
             Err(error) => Err(self.lift(error)),
         }
     }
@@ -332,7 +333,7 @@ impl Caller<'_> {
     /// Where the decisive call used up the bounds, the getters have nothing left to read.
     fn code_hash_if_in_bounds(&mut self, at: Address) -> Result<Option<B256>, ReplayError> {
         match self.code_hash(at) {
-            Err(ReplayError::Refused(deny)) if deny.code.class() == ChainDenyClass::Contract => Ok(None),
+            Err(ReplayError::Refused(deny)) if deny.code.class() == DenyClass::Contract => Ok(None),
             other => other,
         }
     }

@@ -18,13 +18,14 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kms_attestation::refusal::sanitise;
 use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::deny::{ChainDeny, ChainDenyCode, sanitise};
+use crate::deny::{ChainDeny, ChainDenyCode};
 
 /// How long a TCP connection may take. A healthy one takes less than a round trip across the globe, 0.3 s.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use kms_chain::deny::MAX_QUOTED_CHARS;
+use kms_attestation::refusal::MAX_QUOTED_CHARS;
 use kms_chain::{Anchor, GrantAt, Witness, replay};
 use libfuzzer_sys::fuzz_target;
 

@@ -1,8 +1,8 @@
 //! What contracts return: no bytes panic, nothing unbounded gets through, and an answer says what its words say.
 #![no_main]
 
+use kms_attestation::refusal::{MAX_QUOTED_CHARS, sanitise};
 use kms_chain::abi::{Answer, MAX_ANSWER_BYTES, read_answer, read_flag, revert_text};
-use kms_chain::deny::{MAX_QUOTED_CHARS, sanitise};
 use libfuzzer_sys::fuzz_target;
 
 fn number(word: &[u8]) -> usize {

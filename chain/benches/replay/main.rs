@@ -111,7 +111,10 @@ fn main() {
     let rounds = latest.rounds.max(both.rounds);
     let misses = [
         (replayed > MAX_REPLAY, format!("a replay takes {replayed:.1?}, at most {MAX_REPLAY:?} is promised")),
-        (ratio(whole) > MAX_WHOLE, format!("decode and replay: {:.2} of keccak, at most {MAX_WHOLE}", ratio(whole))),
+        (
+            ratio(whole) > MAX_WHOLE,
+            format!("decode and replay: {:.2} of keccak, at most {MAX_WHOLE}", ratio(whole)),
+        ),
         (rounds > MAX_LIVE_ROUNDS, format!("{rounds} rounds, at most {MAX_LIVE_ROUNDS} are promised")),
     ];
     let missed: Vec<_> = misses.into_iter().filter_map(|(missed, what)| missed.then_some(what)).collect();
@@ -124,7 +127,8 @@ async fn live(chain: &Chain, grant_at: GrantAt) -> (Anchor, Reading) {
     let relay = Relay::to(chain.anvil.port());
     let rpc = Arc::new(Rpc::new(&relay.url(), Transport::Secure, RpcLimits::default()).unwrap());
     let freshness = Freshness::default();
-    let anchor = Anchor::new(anvil_support::CHAIN_ID, chain.kms, HeadTrust::Dev, grant_at, freshness).unwrap();
+    let anchor =
+        Anchor::new(anvil_support::CHAIN_ID, chain.kms, HeadTrust::Dev, grant_at, freshness).unwrap();
     let heads = DevSource::new(Arc::clone(&rpc)).unwrap().heads().await.unwrap();
     let for_heads = relay.counted();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
@@ -140,6 +144,9 @@ async fn live(chain: &Chain, grant_at: GrantAt) -> (Anchor, Reading) {
     println!("  bytes received         {:>8}", counted.received - for_heads.received);
     println!("  bytes of the witness   {:>8}", reading.witness.encode().len());
     println!("  time, with the network {elapsed:>8.1?}");
-    println!("  before that, for heads {:>8} HTTP requests, {} bytes", for_heads.requests, for_heads.received);
+    println!(
+        "  before that, for heads {:>8} HTTP requests, {} bytes",
+        for_heads.requests, for_heads.received
+    );
     (anchor, reading)
 }
