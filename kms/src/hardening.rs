@@ -77,7 +77,7 @@ impl HardeningError {
     }
 }
 
-/// Hardens this process, for good.
+/// Hardens this process, for good. To be called before there is another thread: some of it is per thread, and inherited.
 pub fn harden(memory: MemoryLocking) -> Result<Hardened, HardeningError> {
     let refused = |call| move |errno| HardeningError::Refused { call, errno };
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(refused("PR_SET_DUMPABLE 0"))?;

@@ -139,6 +139,9 @@ mod tests {
 
     use super::*;
 
+    // What HMAC keeps of its key are states of SHA-256, which wipe themselves.
+    static_assertions::assert_impl_all!(Sha256: zeroize::ZeroizeOnDrop);
+
     struct Length(usize);
     impl KeyType for Length {
         fn len(&self) -> usize {
