@@ -33,6 +33,10 @@ pub enum DenyClass {
     Proof,
     /// A provider failed to answer, or to answer usefully.
     Provider,
+    /// The request does not fit the connection or the protocol.
+    Request,
+    /// The node itself cannot serve now.
+    Node,
 }
 
 impl DenyClass {
@@ -46,6 +50,8 @@ impl DenyClass {
         Self::Head,
         Self::Proof,
         Self::Provider,
+        Self::Request,
+        Self::Node,
     ];
 
     /// The class in a sentence: the heading of its section in the documentation.
@@ -60,6 +66,8 @@ impl DenyClass {
             Self::Head => "Head: not a state of the chain that may be relied on",
             Self::Proof => "Proof: the evidence of a read does not prove what it is for",
             Self::Provider => "Provider: no answer, or none that is of use",
+            Self::Request => "Request: does not fit the connection or the protocol",
+            Self::Node => "Node: cannot serve now",
         }
     }
 }

@@ -110,6 +110,12 @@ kms_attestation::deny_codes! {
         QuestionMalformed = "question-malformed", Proof,
             "The call in the witness is not a canonical isAppAllowed or isKmsAllowed.",
             "Send the witness as it was recorded.";
+        WitnessOtherQuestion = "witness-other-question", Proof,
+            "The witness answers another question than the one that is asked.",
+            "Send the witness of this very decision.";
+        WitnessOtherTime = "witness-other-time", Proof,
+            "The witness was made at another time than the decision.",
+            "Send the witness of this very decision.";
         ContractMismatch = "contract-mismatch", Proof,
             "The witness is about another KMS contract.",
             "Replay it with the configuration that it was made under.";

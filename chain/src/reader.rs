@@ -65,19 +65,12 @@ pub async fn read(
         match prune(anchor, &mut gathering.witness) {
             Ok(()) => {
                 let Gathering { witness, rounds, .. } = gathering;
-                let decision = replay(anchor, &witness).map_err(refused)?;
+                let decision = replay(anchor, &witness)?;
                 return Ok(Reading { decision, witness, rounds });
             }
             Err(ReplayError::Missing { item, block }) => gathering.fetch_missing(item, block).await?,
             Err(ReplayError::Refused(deny)) => return Err(deny),
         }
-    }
-}
-
-fn refused(error: ReplayError) -> ChainDeny {
-    match error {
-        ReplayError::Refused(deny) => deny,
-        ReplayError::Missing { item, .. } => ChainDeny::new(error.code(), item, "a proof of it"),
     }
 }
 

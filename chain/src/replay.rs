@@ -55,6 +55,16 @@ impl ReplayError {
     }
 }
 
+impl From<ReplayError> for ChainDeny {
+    fn from(error: ReplayError) -> Self {
+        let code = error.code();
+        match error {
+            ReplayError::Refused(deny) => deny,
+            ReplayError::Missing { item, .. } => Self::new(code, item, "a proof of it"),
+        }
+    }
+}
+
 /// A block, as a decision names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct BlockRef {

@@ -10,13 +10,13 @@ use crate::rpc::{Rpc, RpcCall, RpcFault, RpcResult};
 
 /// How far a provider has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tips {
-    pub(super) latest: u64,
-    pub(super) finalized: u64,
+pub(crate) struct Tips {
+    pub(crate) latest: u64,
+    pub(crate) finalized: u64,
 }
 
 /// How far the provider is, if it is on this chain.
-pub(super) async fn tips(rpc: &Rpc, chain_id: u64) -> Result<Tips, ChainDeny> {
+pub(crate) async fn tips(rpc: &Rpc, chain_id: u64) -> Result<Tips, ChainDeny> {
     let calls = [
         RpcCall { method: "eth_chainId", params: json!([]) },
         RpcCall { method: "eth_blockNumber", params: json!([]) },
@@ -34,7 +34,7 @@ pub(super) async fn tips(rpc: &Rpc, chain_id: u64) -> Result<Tips, ChainDeny> {
 }
 
 /// The blocks at these heights.
-pub(super) async fn blocks(rpc: &Rpc, heights: [u64; 2]) -> Result<[BlockHeader; 2], ChainDeny> {
+pub(crate) async fn blocks(rpc: &Rpc, heights: [u64; 2]) -> Result<[BlockHeader; 2], ChainDeny> {
     let calls = heights.map(|height| RpcCall {
         method: "eth_getBlockByNumber",
         params: json!([format!("{height:#x}"), false]),
