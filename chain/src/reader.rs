@@ -3,8 +3,11 @@
 //! ```text
 //! round 1   eth_createAccessList for the call and the getters, at each head      a hint, never believed
 //! round 2   eth_getProof for every account named, eth_getCode beside it          one batch
-//! then      replay; where it names something missing: fetch that, and again      at most 8 rounds in all
+//! then      replay; where something is missing: fetch that, and again            at most 8 rounds in all
 //! ```
+//!
+//! Without any hint an app behind a proxy takes five rounds: the getters run over what is known too, and what each of them
+//! misses is fetched in one round. Only reads that depend on one another take a round each.
 //!
 //! Blocks are named by hash in every request, so that a reorganisation between rounds is an error, never a mixture.
 //! An answer's values are compared with what its own proof shows only to find out liars; none of them is used.
@@ -20,11 +23,12 @@ use serde_json::{Value, json};
 
 use crate::abi::{
     allowAnyDeviceCall, allowedComposeHashesCall, allowedDeviceIdsCall, allowedOsImagesCall,
-    registeredAppsCall, requireTcbUpToDateCall,
+    kmsAllowedAggregatedMrsCall, kmsAllowedDeviceIdsCall, registeredAppsCall, requireTcbUpToDateCall,
 };
 use crate::anchor::{Anchor, HeadEvidence};
 use crate::deny::{ChainDeny, ChainDenyCode};
-use crate::evm::CALL_GAS;
+use crate::evm::{Block, CALL_GAS, GETTER_GAS, view_call};
+use crate::header::BlockHeader;
 use crate::question::Question;
 use crate::replay::{Decision, ReplayError, prune, replay};
 use crate::rpc::{Rpc, RpcCall, RpcFault, RpcResult};
@@ -58,7 +62,8 @@ pub async fn read(
     clock: u64,
 ) -> Result<Reading, ChainDeny> {
     let witness = Witness::new(anchor, question, latest, finalized, clock);
-    let mut gathering = Gathering { rpc, anchor, witness, rounds: 0 };
+    let getters = getters(question, anchor.contract());
+    let mut gathering = Gathering { rpc, anchor, witness, getters, rounds: 0 };
     let hints = gathering.hints(question).await?;
     gathering.fetch(&hints).await?;
     loop {
@@ -84,6 +89,7 @@ struct Gathering<'a> {
     rpc: &'a Rpc,
     anchor: &'a Anchor,
     witness: Witness,
+    getters: Vec<(Address, Bytes)>,
     rounds: u32,
 }
 
@@ -113,10 +119,12 @@ fn at(block: B256) -> Value {
 }
 
 impl Gathering<'_> {
-    /// The heads to read at: hash and state root.
-    fn blocks(&self) -> Vec<(B256, B256)> {
-        let heads = [Some(&self.witness.latest), self.witness.finalized.as_ref()];
-        heads.into_iter().flatten().map(|head| (head.header.hash(), head.header.state_root())).collect()
+    /// The heads to read at.
+    fn blocks(&self) -> impl Iterator<Item = &BlockHeader> {
+        [Some(&self.witness.latest), self.witness.finalized.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|head| &head.header)
     }
 
     async fn round(&mut self, calls: &[RpcCall]) -> Result<Vec<RpcResult>, ChainDeny> {
@@ -131,15 +139,16 @@ impl Gathering<'_> {
     /// What the provider says that the calls will touch. Where it says nothing, the contracts themselves.
     async fn hints(&mut self, question: &Question) -> Result<Vec<(B256, Wanted)>, ChainDeny> {
         let (kms, app) = (self.anchor.contract(), question.boot_info().appId);
-        let probes = probes(question, kms, self.witness.call.clone());
-        let blocks = self.blocks();
+        let mut probes = vec![(kms, self.witness.call.clone())];
+        probes.extend(self.getters.iter().cloned());
+        let blocks: Vec<B256> = self.blocks().map(BlockHeader::hash).collect();
         let calls: Vec<RpcCall> = blocks
             .iter()
-            .flat_map(|(block, _)| probes.iter().map(|(to, data)| access_list_call(*to, data, *block)))
+            .flat_map(|block| probes.iter().map(|(to, data)| access_list_call(*to, data, *block)))
             .collect();
         let mut results = self.round(&calls).await?.into_iter();
         let mut wanted = Vec::new();
-        for (block, _) in blocks {
+        for block in blocks {
             let mut here = Wanted::from([(kms, BTreeSet::new())]);
             if matches!(question, Question::App(_)) {
                 here.entry(app).or_default();
@@ -151,8 +160,8 @@ impl Gathering<'_> {
     }
 
     async fn fetch(&mut self, wanted: &[(B256, Wanted)]) -> Result<(), ChainDeny> {
-        let blocks = self.blocks();
-        let root_of = |block: &B256| blocks.iter().find(|(hash, _)| hash == block).map(|(_, root)| *root);
+        let root_of =
+            |block: &B256| self.blocks().find(|header| header.hash() == *block).map(BlockHeader::state_root);
         let mut fetches = Vec::new();
         for (block, items) in wanted {
             let Some(root) = root_of(block) else { continue };
@@ -165,12 +174,30 @@ impl Gathering<'_> {
         self.run(fetches).await
     }
 
+    /// Fetches what the replay misses, and with it what the getters miss.
     async fn fetch_missing(&mut self, item: Missing, block: B256) -> Result<(), ChainDeny> {
-        let (address, slots) = match item {
-            Missing::Account(address) | Missing::Code(address) => (address, BTreeSet::new()),
-            Missing::Slot(address, slot) => (address, BTreeSet::from([slot])),
-        };
-        self.fetch(&[(block, Wanted::from([(address, slots)]))]).await
+        let mut wanted = self.missed_by_getters();
+        wanted.entry(block).or_default().extend([item]);
+        let wanted: Vec<_> = wanted.into_iter().map(|(block, items)| (block, to_fetch(&items))).collect();
+        self.fetch(&wanted).await
+    }
+
+    /// What each getter misses first at each block. Whatever else happens to it is for the replay to say.
+    fn missed_by_getters(&self) -> BTreeMap<B256, BTreeSet<Missing>> {
+        let mut missed = BTreeMap::new();
+        for header in self.blocks() {
+            let block = Block { chain_id: self.witness.chain_id, header };
+            let items = self.getters.iter().filter_map(|(to, data)| {
+                let mut state =
+                    ProvenState::new(header.state_root(), &self.witness.nodes, &self.witness.codes);
+                match view_call(block, &mut state, *to, data.clone(), GETTER_GAS) {
+                    Err(StateError::Missing(item)) => Some(item),
+                    _ => None,
+                }
+            });
+            missed.insert(header.hash(), items.collect::<BTreeSet<_>>());
+        }
+        missed
     }
 
     async fn run(&mut self, fetches: Vec<Fetch>) -> Result<(), ChainDeny> {
@@ -267,22 +294,36 @@ fn contradiction(item: Missing) -> ChainDeny {
     ChainDeny::new(ChainDenyCode::ProofValueMismatch, found, "the proven value")
 }
 
-/// The call, and the getters that explain its answer.
-fn probes(question: &Question, kms: Address, call: Bytes) -> Vec<(Address, Bytes)> {
+fn to_fetch(items: &BTreeSet<Missing>) -> Wanted {
+    let mut wanted = Wanted::new();
+    for item in items {
+        match *item {
+            Missing::Account(address) | Missing::Code(address) => drop(wanted.entry(address).or_default()),
+            Missing::Slot(address, slot) => drop(wanted.entry(address).or_default().insert(slot)),
+        }
+    }
+    wanted
+}
+
+/// The getters that explain an answer.
+fn getters(question: &Question, kms: Address) -> Vec<(Address, Bytes)> {
     let info = question.boot_info();
-    let os_image = allowedOsImagesCall { osImageHash: info.osImageHash }.abi_encode().into();
-    let mut probes = vec![(kms, call), (kms, os_image)];
-    if let Question::App(_) = question {
-        let app = info.appId;
-        probes.extend([
+    let os_image = (kms, allowedOsImagesCall { osImageHash: info.osImageHash }.abi_encode().into());
+    let app = info.appId;
+    let others: Vec<(Address, Bytes)> = match question {
+        Question::Kms(_) => vec![
+            (kms, kmsAllowedAggregatedMrsCall { mrAggregated: info.mrAggregated }.abi_encode().into()),
+            (kms, kmsAllowedDeviceIdsCall { deviceId: info.deviceId }.abi_encode().into()),
+        ],
+        Question::App(_) => vec![
             (kms, registeredAppsCall { appId: app }.abi_encode().into()),
             (app, allowedComposeHashesCall { composeHash: info.composeHash }.abi_encode().into()),
             (app, allowedDeviceIdsCall { deviceId: info.deviceId }.abi_encode().into()),
             (app, allowAnyDeviceCall {}.abi_encode().into()),
             (app, requireTcbUpToDateCall {}.abi_encode().into()),
-        ]);
-    }
-    probes
+        ],
+    };
+    [os_image].into_iter().chain(others).collect()
 }
 
 fn access_list_call(to: Address, data: &Bytes, block: B256) -> RpcCall {
@@ -306,11 +347,13 @@ struct AccessListItem {
 /// Adds what a hint names, up to what a decision may read. A hint that cannot be read is no hint.
 fn take_hint(wanted: &mut Wanted, answer: Value) {
     let Ok(AccessListAnswer { access_list }) = serde_json::from_value(answer) else { return };
+    let mut room = MAX_SLOTS.saturating_sub(wanted.values().map(BTreeSet::len).sum());
     for item in access_list.into_iter().take(MAX_ACCOUNTS) {
         if wanted.len() < MAX_ACCOUNTS || wanted.contains_key(&item.address) {
             let slots = wanted.entry(item.address).or_default();
-            let room = MAX_SLOTS.saturating_sub(slots.len());
+            let before = slots.len();
             slots.extend(item.storage_keys.into_iter().take(room).map(Into::<U256>::into));
+            room = room.saturating_sub(slots.len() - before);
         }
     }
 }
