@@ -6,8 +6,8 @@
 //! then      replay; where something is missing: fetch that, and again            at most 8 rounds in all
 //! ```
 //!
-//! Without any hint an app behind a proxy takes five rounds: the getters run over what is known too, and what each of them
-//! misses is fetched in one round. Only reads that depend on one another take a round each.
+//! Without any hint an app behind a proxy takes five rounds: where something is missing, the calls are tried with nothing in
+//! its place, and all that they would read is fetched in one round. Only reads that hang on one another take a round each.
 //!
 //! Blocks are named by hash in every request, so that a reorganisation between rounds is an error, never a mixture.
 //! An answer's values are compared with what its own proof shows only to find out liars; none of them is used.
@@ -27,7 +27,7 @@ use crate::abi::{
 };
 use crate::anchor::{Anchor, HeadEvidence};
 use crate::deny::{ChainDeny, ChainDenyCode};
-use crate::evm::{Block, CALL_GAS, GETTER_GAS, view_call};
+use crate::evm::{Block, CALL_GAS, GETTER_GAS, missed_by_call};
 use crate::header::BlockHeader;
 use crate::question::Question;
 use crate::replay::{Decision, ReplayError, prune, replay};
@@ -62,9 +62,9 @@ pub async fn read(
     clock: u64,
 ) -> Result<Reading, ChainDeny> {
     let witness = Witness::new(anchor, question, latest, finalized, clock);
-    let getters = getters(question, anchor.contract());
-    let mut gathering = Gathering { rpc, anchor, witness, getters, rounds: 0 };
-    let hints = gathering.hints(question).await?;
+    let probes = probes(question, anchor.contract());
+    let mut gathering = Gathering { rpc, anchor, witness, probes, rounds: 0 };
+    let hints = gathering.hints(question).await;
     gathering.fetch(&hints).await?;
     loop {
         match prune(anchor, gathering.witness.clone()) {
@@ -89,7 +89,7 @@ struct Gathering<'a> {
     rpc: &'a Rpc,
     anchor: &'a Anchor,
     witness: Witness,
-    getters: Vec<(Address, Bytes)>,
+    probes: Vec<Probe>,
     rounds: u32,
 }
 
@@ -137,26 +137,25 @@ impl Gathering<'_> {
     }
 
     /// What the provider says that the calls will touch. Where it says nothing, the contracts themselves.
-    async fn hints(&mut self, question: &Question) -> Result<Vec<(B256, Wanted)>, ChainDeny> {
+    async fn hints(&mut self, question: &Question) -> Vec<(B256, Wanted)> {
         let (kms, app) = (self.anchor.contract(), question.boot_info().appId);
-        let mut probes = vec![(kms, self.witness.call.clone())];
-        probes.extend(self.getters.iter().cloned());
         let blocks: Vec<B256> = self.blocks().map(BlockHeader::hash).collect();
         let calls: Vec<RpcCall> = blocks
             .iter()
-            .flat_map(|block| probes.iter().map(|(to, data)| access_list_call(*to, data, *block)))
+            .flat_map(|block| self.probes.iter().map(|probe| probe.access_list(*block)))
             .collect();
-        let mut results = self.round(&calls).await?.into_iter();
+        // A contract can make this answer huge or slow: then there is no hint. A provider that is broken fails next.
+        let mut results = self.round(&calls).await.unwrap_or_default().into_iter();
         let mut wanted = Vec::new();
         for block in blocks {
             let mut here = Wanted::from([(kms, BTreeSet::new())]);
             if matches!(question, Question::App(_)) {
                 here.entry(app).or_default();
             }
-            results.by_ref().take(probes.len()).flatten().for_each(|list| take_hint(&mut here, list));
+            results.by_ref().take(self.probes.len()).flatten().for_each(|list| take_hint(&mut here, list));
             wanted.push((block, here));
         }
-        Ok(wanted)
+        wanted
     }
 
     async fn fetch(&mut self, wanted: &[(B256, Wanted)]) -> Result<(), ChainDeny> {
@@ -174,30 +173,22 @@ impl Gathering<'_> {
         self.run(fetches).await
     }
 
-    /// Fetches what the replay misses, and with it what the getters miss.
+    /// Fetches what the replay misses, and with it whatever else the calls would read.
     async fn fetch_missing(&mut self, item: Missing, block: B256) -> Result<(), ChainDeny> {
-        let mut wanted = self.missed_by_getters();
-        wanted.entry(block).or_default().extend([item]);
+        let mut wanted: BTreeMap<B256, BTreeSet<Missing>> =
+            self.blocks().map(|header| (header.hash(), self.missed_at(header))).collect();
+        wanted.entry(block).or_default().insert(item);
         let wanted: Vec<_> = wanted.into_iter().map(|(block, items)| (block, to_fetch(&items))).collect();
         self.fetch(&wanted).await
     }
 
-    /// What each getter misses first at each block. Whatever else happens to it is for the replay to say.
-    fn missed_by_getters(&self) -> BTreeMap<B256, BTreeSet<Missing>> {
-        let mut missed = BTreeMap::new();
-        for header in self.blocks() {
-            let block = Block { chain_id: self.witness.chain_id, header };
-            let items = self.getters.iter().filter_map(|(to, data)| {
-                let mut state =
-                    ProvenState::new(header.state_root(), &self.witness.nodes, &self.witness.codes);
-                match view_call(block, &mut state, *to, data.clone(), GETTER_GAS) {
-                    Err(StateError::Missing(item)) => Some(item),
-                    _ => None,
-                }
-            });
-            missed.insert(header.hash(), items.collect::<BTreeSet<_>>());
-        }
-        missed
+    fn missed_at(&self, header: &BlockHeader) -> BTreeSet<Missing> {
+        let Witness { chain_id, nodes, codes, .. } = &self.witness;
+        let block = Block { chain_id: *chain_id, header };
+        let mut state = ProvenState::new(header.state_root(), nodes, codes);
+        let missed =
+            |probe: &Probe| missed_by_call(block, &mut state, probe.to, probe.data.clone(), probe.gas);
+        self.probes.iter().flat_map(missed).collect()
     }
 
     async fn run(&mut self, fetches: Vec<Fetch>) -> Result<(), ChainDeny> {
@@ -305,30 +296,48 @@ fn to_fetch(items: &BTreeSet<Missing>) -> Wanted {
     wanted
 }
 
-/// The getters that explain an answer.
-fn getters(question: &Question, kms: Address) -> Vec<(Address, Bytes)> {
-    let info = question.boot_info();
-    let os_image = (kms, allowedOsImagesCall { osImageHash: info.osImageHash }.abi_encode().into());
-    let app = info.appId;
-    let others: Vec<(Address, Bytes)> = match question {
-        Question::Kms(_) => vec![
-            (kms, kmsAllowedAggregatedMrsCall { mrAggregated: info.mrAggregated }.abi_encode().into()),
-            (kms, kmsAllowedDeviceIdsCall { deviceId: info.deviceId }.abi_encode().into()),
-        ],
-        Question::App(_) => vec![
-            (kms, registeredAppsCall { appId: app }.abi_encode().into()),
-            (app, allowedComposeHashesCall { composeHash: info.composeHash }.abi_encode().into()),
-            (app, allowedDeviceIdsCall { deviceId: info.deviceId }.abi_encode().into()),
-            (app, allowAnyDeviceCall {}.abi_encode().into()),
-            (app, requireTcbUpToDateCall {}.abi_encode().into()),
-        ],
-    };
-    [os_image].into_iter().chain(others).collect()
+/// A call whose reads are found out before the decision.
+struct Probe {
+    to: Address,
+    data: Bytes,
+    gas: u64,
 }
 
-fn access_list_call(to: Address, data: &Bytes, block: B256) -> RpcCall {
-    let call = json!({ "from": Address::ZERO, "to": to, "data": data, "gas": format!("{CALL_GAS:#x}") });
-    RpcCall { method: "eth_createAccessList", params: json!([call, at(block)]) }
+impl Probe {
+    fn getter(to: Address, call: &impl SolCall) -> Self {
+        Self { to, data: call.abi_encode().into(), gas: GETTER_GAS }
+    }
+
+    /// With no more gas than the call will have: a contract that burns it all burns little of the provider's time.
+    fn access_list(&self, block: B256) -> RpcCall {
+        let gas = format!("{:#x}", self.gas);
+        let call = json!({ "from": Address::ZERO, "to": self.to, "data": self.data, "gas": gas });
+        RpcCall { method: "eth_createAccessList", params: json!([call, at(block)]) }
+    }
+}
+
+/// The call, and the getters that explain its answer.
+fn probes(question: &Question, kms: Address) -> Vec<Probe> {
+    let info = question.boot_info();
+    let app = info.appId;
+    let mut probes = vec![
+        Probe { to: kms, data: question.call_data(), gas: CALL_GAS },
+        Probe::getter(kms, &allowedOsImagesCall { osImageHash: info.osImageHash }),
+    ];
+    match question {
+        Question::Kms(_) => probes.extend([
+            Probe::getter(kms, &kmsAllowedAggregatedMrsCall { mrAggregated: info.mrAggregated }),
+            Probe::getter(kms, &kmsAllowedDeviceIdsCall { deviceId: info.deviceId }),
+        ]),
+        Question::App(_) => probes.extend([
+            Probe::getter(kms, &registeredAppsCall { appId: app }),
+            Probe::getter(app, &allowedComposeHashesCall { composeHash: info.composeHash }),
+            Probe::getter(app, &allowedDeviceIdsCall { deviceId: info.deviceId }),
+            Probe::getter(app, &allowAnyDeviceCall {}),
+            Probe::getter(app, &requireTcbUpToDateCall {}),
+        ]),
+    }
+    probes
 }
 
 #[derive(Deserialize)]

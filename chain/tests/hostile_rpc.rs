@@ -236,6 +236,15 @@ fn access_lists(lie: impl Fn(&mut Value) + Send + Sync + 'static) -> Lie {
     answers_to("eth_createAccessList", move |_, answer| lie(answer))
 }
 
+/// A contract may make a provider stumble over its hints: they end like this, and the rest is in order.
+fn no_hints(reply: fn() -> Reply) -> Lie {
+    Arc::new(
+        move |request, answer| {
+            if calls(request, "eth_createAccessList") { reply() } else { Reply::Json(answer) }
+        },
+    )
+}
+
 /// The ways to give no hint, or a useless one.
 fn useless_hints() -> Vec<Lie> {
     let junk: Vec<Value> = (0..100_u64)
@@ -253,6 +262,9 @@ fn useless_hints() -> Vec<Lie> {
             answer["error"] = json!({ "code": -32601, "message": "the method does not exist" });
         }),
         access_lists(move |answer| answer["result"]["accessList"] = json!(junk)),
+        no_hints(|| Reply::Status(500)),
+        no_hints(|| Reply::Raw(vec![b'['; 10_000_000])),
+        no_hints(|| Reply::Hang),
     ]
 }
 

@@ -99,17 +99,31 @@ contract VanishingApp {
 contract UnboundedReadsApp {
     fallback() external {
         assembly {
-            for { let slot := 0 } 1 { slot := add(slot, 1) } { pop(sload(slot)) }
+            let sum := 0
+            for { let slot := 0 } lt(sum, not(0)) { slot := add(slot, 1) } { sum := or(sum, sload(slot)) }
         }
     }
 }
 
-/// @notice Reads a thousand slots, then says yes.
+/// @notice Reads six hundred slots that lie anywhere, then says yes.
 contract ManyReadsApp {
+    constructor() {
+        assembly {
+            for { let index := 0 } lt(index, 600) { index := add(index, 1) } {
+                mstore(0, index)
+                sstore(keccak256(0, 0x20), 1)
+            }
+        }
+    }
+
     fallback() external {
         assembly {
-            for { let slot := 0 } lt(slot, 1000) { slot := add(slot, 1) } { pop(sload(slot)) }
-            mstore(0, 1)
+            let sum := 0
+            for { let index := 0 } lt(index, 600) { index := add(index, 1) } {
+                mstore(0, index)
+                sum := or(sum, sload(keccak256(0, 0x20)))
+            }
+            mstore(0, sum)
             mstore(0x20, 0x40)
             mstore(0x40, 0)
             return(0, 0x60)
@@ -121,8 +135,9 @@ contract ManyReadsApp {
 contract ManyAccountsApp {
     fallback() external {
         assembly {
-            for { let at := 0x10000 } lt(at, 0x103e8) { at := add(at, 1) } { pop(extcodesize(at)) }
-            mstore(0, 1)
+            let sum := 1
+            for { let at := 0x10000 } lt(at, 0x103e8) { at := add(at, 1) } { sum := or(sum, extcodesize(at)) }
+            mstore(0, sum)
             mstore(0x20, 0x40)
             mstore(0x40, 0)
             return(0, 0x60)
