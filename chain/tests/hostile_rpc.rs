@@ -180,6 +180,21 @@ async fn provider__should_cost_bounded_time_and_an_answer_when_broken() {
     }
 }
 
+/// Batches are a convenience: without them a provider costs more requests, and no more time or bytes.
+#[tokio::test]
+async fn provider__should_serve_without_batches() {
+    let scene = Scene::new();
+    let no_batches: Lie = Arc::new(|request, answer| {
+        let error = json!({ "code": -32600, "message": "batches are not supported" });
+        let refused = json!({ "jsonrpc": "2.0", "id": null, "error": error });
+        Reply::Json(if request.is_array() { refused } else { answer })
+    });
+    for (question, answer) in [(scene.allowed(), true), (scene.denied(), false)] {
+        let reading = scene.ask(&no_batches, &question).await.unwrap();
+        assert_eq!((reading.decision.allowed, reading.rounds), (answer, 2));
+    }
+}
+
 /// The same faults, once the heads are there: in the middle of gathering the witness.
 #[tokio::test]
 async fn provider__should_be_typed_when_it_breaks_between_rounds() {
