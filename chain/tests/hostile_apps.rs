@@ -188,6 +188,18 @@ async fn app__should_be_allowed_without_getters_which_only_explain() {
     assert_eq!((decision.explanation.compose_hash_allowed, decision.explanation.tcb_required), (None, None));
 }
 
+/// Deployed contracts of the first generation know no `requireTcbUpToDate`: it reverts, and explains nothing.
+#[tokio::test]
+async fn older_app__should_be_answered_without_the_getter_that_it_lacks() {
+    let scene = Scene::new().await;
+    let older = scene.world.deploy_older_app();
+    let decision = scene.decide(older).await;
+    assert!(decision.allowed);
+    let explanation = decision.explanation;
+    assert_eq!((explanation.compose_hash_allowed, explanation.device_allowed), (Some(true), Some(true)));
+    assert_eq!((explanation.any_device_allowed, explanation.tcb_required), (Some(false), None));
+}
+
 /// Nothing that a hostile app does reaches the questions about KMS nodes.
 #[tokio::test]
 async fn node__should_be_answered_beside_any_app() {

@@ -73,6 +73,23 @@ impl World {
         (answer.isAllowed, answer.reason)
     }
 
+    /// An application of the first generation that allows code 1 on device 1, behind its proxy and registered.
+    pub(crate) fn deploy_older_app(&self) -> Address {
+        let implementation = self.anvil.deploy(self.owner, &test_contract("OlderApp"));
+        // Its only form: owner, upgrades, any device, device, code.
+        let call = DstackApp::initialize_0Call {
+            initialOwner: self.owner,
+            disableUpgrades_: false,
+            allowAnyDevice_: false,
+            initialDeviceId: word(1),
+            initialComposeHash: word(1),
+        };
+        let receipt = deploy_proxy(&self.anvil, self.owner, implementation, &call).unwrap();
+        let app = receipt.contract_address.unwrap();
+        self.register(app);
+        app
+    }
+
     /// Registers a contract as an application, as anyone may.
     pub(crate) fn register(&self, app: Address) {
         self.anvil.send(self.stranger, self.kms, &DstackKms::registerAppCall { appId: app }).unwrap();
