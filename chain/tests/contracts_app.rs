@@ -44,55 +44,55 @@ fn interface__should_be_that_of_deployed_contracts() {
 fn code__should_be_allowed_between_add_and_remove() {
     let (world, app) = World::with_app();
     let update = || AppBootInfo { composeHash: word(2), ..asker(app) };
-    assert_eq!(world.answer(update()), denied("Compose hash not allowed"));
+    assert_eq!(world.answer(&update()), denied("Compose hash not allowed"));
     for _ in 0..2 {
         let receipt = world.own(app, &DstackApp::addComposeHashCall { composeHash: word(2) });
         assert_eq!(emitted::<DstackApp::ComposeHashAdded>(&receipt, app).composeHash, word(2));
         assert_eq!(receipt.logs().len(), 1);
-        assert_eq!(world.answer(update()), allowed());
+        assert_eq!(world.answer(&update()), allowed());
     }
     for _ in 0..2 {
         let receipt = world.own(app, &DstackApp::removeComposeHashCall { composeHash: word(2) });
         assert_eq!(emitted::<DstackApp::ComposeHashRemoved>(&receipt, app).composeHash, word(2));
         assert_eq!(receipt.logs().len(), 1);
-        assert_eq!(world.answer(update()), denied("Compose hash not allowed"));
+        assert_eq!(world.answer(&update()), denied("Compose hash not allowed"));
     }
-    assert_eq!(world.answer(asker(app)), allowed());
+    assert_eq!(world.answer(&asker(app)), allowed());
 }
 
 #[test]
 fn device__should_be_allowed_between_add_and_remove_or_when_any_is() {
     let (world, app) = World::with_app();
     let other = || AppBootInfo { deviceId: word(2), ..asker(app) };
-    assert_eq!(world.answer(other()), denied("Device not allowed"));
+    assert_eq!(world.answer(&other()), denied("Device not allowed"));
     for _ in 0..2 {
         let receipt = world.own(app, &DstackApp::addDeviceCall { deviceId: word(2) });
         assert_eq!(emitted::<DstackApp::DeviceAdded>(&receipt, app).deviceId, word(2));
-        assert_eq!(world.answer(other()), allowed());
+        assert_eq!(world.answer(&other()), allowed());
     }
     for _ in 0..2 {
         let receipt = world.own(app, &DstackApp::removeDeviceCall { deviceId: word(2) });
         assert_eq!(emitted::<DstackApp::DeviceRemoved>(&receipt, app).deviceId, word(2));
-        assert_eq!(world.answer(other()), denied("Device not allowed"));
+        assert_eq!(world.answer(&other()), denied("Device not allowed"));
     }
     for any in [true, false] {
         let receipt = world.own(app, &DstackApp::setAllowAnyDeviceCall { allowAny: any });
         assert_eq!(emitted::<DstackApp::AllowAnyDeviceSet>(&receipt, app).allowAny, any);
         assert_eq!(world.anvil.call(app, &DstackApp::allowAnyDeviceCall {}).unwrap(), any);
-        assert_eq!(world.answer(other()).0, any);
-        assert_eq!(world.answer(asker(app)), allowed());
+        assert_eq!(world.answer(&other()).0, any);
+        assert_eq!(world.answer(&asker(app)), allowed());
     }
 }
 
 #[test]
 fn platform__should_be_up_to_date_where_the_owner_wants_it() {
     let (world, app) = World::with_app();
-    assert_eq!(world.answer(out_of_date(asker(app))), allowed());
+    assert_eq!(world.answer(&out_of_date(asker(app))), allowed());
     for required in [true, false] {
         let receipt = world.own(app, &DstackApp::setRequireTcbUpToDateCall { requireUpToDate: required });
         assert_eq!(emitted::<DstackApp::RequireTcbUpToDateSet>(&receipt, app).requireUpToDate, required);
         assert_eq!(world.anvil.call(app, &DstackApp::requireTcbUpToDateCall {}).unwrap(), required);
-        assert_eq!(world.answer(out_of_date(asker(app))).0, !required);
+        assert_eq!(world.answer(&out_of_date(asker(app))).0, !required);
     }
 }
 
@@ -111,11 +111,11 @@ fn refusals__should_name_the_platform_then_the_code_then_the_device() {
         let call = DstackApp::isAppAllowedCall { bootInfo: boot_info(&info) };
         let answer = world.anvil.call(app, &call).unwrap();
         assert_eq!((answer.isAllowed, answer.reason), denied(reason));
-        assert_eq!(world.answer(info), denied(reason));
+        assert_eq!(world.answer(&info), denied(reason));
     }
     for status in ["", "uptodate", "UpToDate ", "UpToDate\0", "UpToDateX", "SWHardeningNeeded"] {
         let info = AppBootInfo { tcbStatus: status.to_owned(), ..asker(app) };
-        assert_eq!(world.answer(info), denied("TCB status is not up to date"), "{status:?}");
+        assert_eq!(world.answer(&info), denied("TCB status is not up to date"), "{status:?}");
     }
 }
 
@@ -237,14 +237,14 @@ fn upgrade__should_be_the_owners_until_disabled() {
     let receipt = world.own(app, &upgrade);
     assert_eq!(emitted::<DstackApp::Upgraded>(&receipt, app).implementation, newer);
     assert_eq!(implementation_of(&world.anvil, app), newer);
-    assert_eq!(world.answer(asker(app)), allowed());
+    assert_eq!(world.answer(&asker(app)), allowed());
 
     let receipt = world.own(app, &DstackApp::disableUpgradesCall {});
     emitted::<DstackApp::UpgradesDisabled>(&receipt, app);
     assert_eq!(world.refusal(world.owner, app, &upgrade), "Upgrades are permanently disabled");
     // Only the code is fixed, not what it allows.
     world.own(app, &DstackApp::removeComposeHashCall { composeHash: word(1) });
-    assert_eq!(world.answer(asker(app)), denied("Compose hash not allowed"));
+    assert_eq!(world.answer(&asker(app)), denied("Compose hash not allowed"));
 
     let fixed = DstackKms::deployAndRegisterApp_1Call { disableUpgrades: true, ..new_app(world.owner) };
     let fixed = world.deploy_app(&fixed);
@@ -272,17 +272,17 @@ fn older_app__should_be_readable_and_deny_after_an_upgrade() {
     let world = World::new();
     world.govern(&DstackKms::addOsImageHashCall { osImageHash: word(1) });
     let app = world.deploy_older_app();
-    assert_eq!(world.answer(asker(app)), allowed());
-    assert_eq!(world.answer(out_of_date(asker(app))), allowed());
+    assert_eq!(world.answer(&asker(app)), allowed());
+    assert_eq!(world.answer(&out_of_date(asker(app))), allowed());
     assert!(world.anvil.call(app, &DstackApp::requireTcbUpToDateCall {}).is_err());
 
     let implementation = world.app_implementation;
     let upgrade = DstackApp::upgradeToAndCallCall { newImplementation: implementation, data: Bytes::new() };
     world.own(app, &upgrade);
     assert_eq!(world.anvil.call(app, &DstackApp::ownerCall {}).unwrap(), world.owner);
-    assert_eq!(world.answer(asker(app)), denied("Device not allowed"));
+    assert_eq!(world.answer(&asker(app)), denied("Device not allowed"));
     world.own(app, &DstackApp::addDeviceCall { deviceId: word(1) });
-    assert_eq!(world.answer(asker(app)), allowed());
+    assert_eq!(world.answer(&asker(app)), allowed());
 }
 
 #[test]

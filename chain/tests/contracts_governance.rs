@@ -16,8 +16,8 @@ use serde_json::json;
 const TWO_DAYS: u64 = 48 * 3600;
 
 /// The contract's answer in the state after one block.
-fn answer_at(world: &World, block: B256, info: AppBootInfo) -> (bool, String) {
-    let call = DstackKms::isAppAllowedCall { bootInfo: boot_info(&info) };
+fn answer_at(world: &World, block: B256, info: &AppBootInfo) -> (bool, String) {
+    let call = DstackKms::isAppAllowedCall { bootInfo: boot_info(info) };
     let answer = world.anvil.call_at(&json!({"blockHash": block}), world.kms, &call).unwrap();
     (answer.isAllowed, answer.reason)
 }
@@ -34,20 +34,20 @@ fn change__should_bite_in_its_own_block() {
     let added = world.own(app, &DstackApp::addComposeHashCall { composeHash: word(2) });
     let removed = world.own(app, &DstackApp::removeComposeHashCall { composeHash: word(2) });
     assert_eq!(removed.block_number.unwrap(), added.block_number.unwrap() + 1);
-    assert_eq!(answer_at(&world, block(&before), update()), denied("Compose hash not allowed"));
-    assert_eq!(answer_at(&world, block(&added), update()), allowed());
-    assert_eq!(answer_at(&world, block(&removed), update()), denied("Compose hash not allowed"));
+    assert_eq!(answer_at(&world, block(&before), &update()), denied("Compose hash not allowed"));
+    assert_eq!(answer_at(&world, block(&added), &update()), allowed());
+    assert_eq!(answer_at(&world, block(&removed), &update()), denied("Compose hash not allowed"));
 
     let other = || AppBootInfo { deviceId: word(2), ..asker(app) };
     let any = world.own(app, &DstackApp::setAllowAnyDeviceCall { allowAny: true });
     let listed = world.own(app, &DstackApp::setAllowAnyDeviceCall { allowAny: false });
-    assert_eq!(answer_at(&world, block(&removed), other()), denied("Device not allowed"));
-    assert_eq!(answer_at(&world, block(&any), other()), allowed());
-    assert_eq!(answer_at(&world, block(&listed), other()), denied("Device not allowed"));
+    assert_eq!(answer_at(&world, block(&removed), &other()), denied("Device not allowed"));
+    assert_eq!(answer_at(&world, block(&any), &other()), allowed());
+    assert_eq!(answer_at(&world, block(&listed), &other()), denied("Device not allowed"));
 
     let image = world.govern(&DstackKms::removeOsImageHashCall { osImageHash: word(1) });
-    assert_eq!(answer_at(&world, block(&listed), asker(app)), allowed());
-    assert_eq!(answer_at(&world, block(&image), asker(app)), denied("OS image is not allowed"));
+    assert_eq!(answer_at(&world, block(&listed), &asker(app)), allowed());
+    assert_eq!(answer_at(&world, block(&image), &asker(app)), denied("OS image is not allowed"));
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn owner__should_touch_no_other_app() {
     assert_eq!(refused.custom::<DstackApp::OwnableUnauthorizedAccount>().unwrap().account, world.owner);
     world.own(app, &call);
     let update = AppBootInfo { composeHash: word(2), ..asker(other) };
-    assert_eq!(world.answer(update), denied("Compose hash not allowed"));
+    assert_eq!(world.answer(&update), denied("Compose hash not allowed"));
 }
 
 /// Both contracts alike: the calls have the same selectors.
@@ -102,7 +102,7 @@ fn renounced_contract__should_never_change_again() {
     assert!(world.anvil.send(world.stranger, app, &DstackApp::acceptOwnershipCall {}).is_err());
     let call = DstackApp::removeComposeHashCall { composeHash: word(1) };
     assert!(world.anvil.send(world.owner, app, &call).is_err());
-    assert_eq!(world.answer(asker(app)), allowed());
+    assert_eq!(world.answer(&asker(app)), allowed());
 }
 
 /// An OpenZeppelin timelock to which one account may propose, and from which anyone may execute.
@@ -175,14 +175,14 @@ fn timelock__should_own_an_app_schedule_wait_and_allow() {
     world.anvil.increase_time(TWO_DAYS - 60);
     let early = timelock.execute(app, &add).unwrap_err();
     assert!(early.custom::<TimelockController::TimelockUnexpectedOperationState>().is_some(), "{early:?}");
-    assert_eq!(world.answer(update()), denied("Compose hash not allowed"));
+    assert_eq!(world.answer(&update()), denied("Compose hash not allowed"));
 
     world.anvil.increase_time(60);
     let receipt = timelock.execute(app, &add).unwrap();
     assert_eq!(emitted::<DstackApp::ComposeHashAdded>(&receipt, app).composeHash, word(2));
-    assert_eq!(world.answer(update()), allowed());
+    assert_eq!(world.answer(&update()), allowed());
     timelock.schedule_wait_execute(app, &DstackApp::removeComposeHashCall { composeHash: word(2) });
-    assert_eq!(world.answer(update()), denied("Compose hash not allowed"));
+    assert_eq!(world.answer(&update()), denied("Compose hash not allowed"));
 }
 
 #[test]

@@ -51,22 +51,22 @@ fn interface__should_be_that_of_deployed_contracts() {
 fn app__should_be_asked_only_when_registered_deployed_and_on_an_allowed_image() {
     let world = World::new();
     let nowhere = Address::repeat_byte(9);
-    assert_eq!(world.answer(asker(nowhere)), denied("App not registered"));
+    assert_eq!(world.answer(&asker(nowhere)), denied("App not registered"));
     let receipt =
         world.anvil.send(world.stranger, world.kms, &DstackKms::registerAppCall { appId: nowhere }).unwrap();
     assert_eq!(emitted::<DstackKms::AppRegistered>(&receipt, world.kms).appId, nowhere);
-    assert_eq!(world.answer(asker(nowhere)), denied("OS image is not allowed"));
+    assert_eq!(world.answer(&asker(nowhere)), denied("OS image is not allowed"));
     world.govern(&DstackKms::addOsImageHashCall { osImageHash: word(1) });
-    assert_eq!(world.answer(asker(nowhere)), denied("App not deployed or invalid address"));
+    assert_eq!(world.answer(&asker(nowhere)), denied("App not deployed or invalid address"));
 
     let app = world.deploy_app(&new_app(world.owner));
-    assert_eq!(world.answer(asker(app)), allowed());
+    assert_eq!(world.answer(&asker(app)), allowed());
     assert_eq!(
-        world.answer(AppBootInfo { composeHash: word(2), ..asker(app) }),
+        world.answer(&AppBootInfo { composeHash: word(2), ..asker(app) }),
         denied("Compose hash not allowed")
     );
     world.govern(&DstackKms::removeOsImageHashCall { osImageHash: word(1) });
-    assert_eq!(world.answer(asker(app)), denied("OS image is not allowed"));
+    assert_eq!(world.answer(&asker(app)), denied("OS image is not allowed"));
 }
 
 #[test]
@@ -86,19 +86,19 @@ fn registration__should_be_open_to_all_and_repeatable_but_not_for_zero() {
 fn node__should_be_allowed_only_while_everything_is() {
     let world = World::new();
     let node = || asker(Address::ZERO);
-    assert_eq!(world.node_answer(out_of_date(node())), denied("TCB status is not up to date"));
-    assert_eq!(world.node_answer(node()), denied("OS image is not allowed"));
+    assert_eq!(world.node_answer(&out_of_date(node())), denied("TCB status is not up to date"));
+    assert_eq!(world.node_answer(&node()), denied("OS image is not allowed"));
     world.govern(&DstackKms::addOsImageHashCall { osImageHash: word(1) });
-    assert_eq!(world.node_answer(node()), denied("Aggregated MR not allowed"));
+    assert_eq!(world.node_answer(&node()), denied("Aggregated MR not allowed"));
     world.govern(&DstackKms::addKmsAggregatedMrCall { mrAggregated: word(1) });
-    assert_eq!(world.node_answer(node()), denied("KMS is not allowed to boot on this device"));
+    assert_eq!(world.node_answer(&node()), denied("KMS is not allowed to boot on this device"));
     world.govern(&DstackKms::addKmsDeviceCall { deviceId: word(1) });
-    assert_eq!(world.node_answer(node()), allowed());
-    assert_eq!(world.node_answer(out_of_date(node())), denied("TCB status is not up to date"));
+    assert_eq!(world.node_answer(&node()), allowed());
+    assert_eq!(world.node_answer(&out_of_date(node())), denied("TCB status is not up to date"));
     world.govern(&DstackKms::removeKmsDeviceCall { deviceId: word(1) });
-    assert_eq!(world.node_answer(node()), denied("KMS is not allowed to boot on this device"));
+    assert_eq!(world.node_answer(&node()), denied("KMS is not allowed to boot on this device"));
     world.govern(&DstackKms::removeKmsAggregatedMrCall { mrAggregated: word(1) });
-    assert_eq!(world.node_answer(node()), denied("Aggregated MR not allowed"));
+    assert_eq!(world.node_answer(&node()), denied("Aggregated MR not allowed"));
 }
 
 /// Twice each: adding what is there, and removing what is not, succeeds and emits its event.
@@ -263,7 +263,7 @@ fn upgrade__should_be_the_owners_and_keep_what_is_allowed() {
     let receipt = world.govern(&upgrade);
     assert_eq!(emitted::<DstackKms::Upgraded>(&receipt, world.kms).implementation, newer);
     assert_eq!(implementation_of(&world.anvil, world.kms), newer);
-    assert_eq!(world.answer(asker(app)), allowed());
+    assert_eq!(world.answer(&asker(app)), allowed());
 
     let no_contract = DstackKms::upgradeToAndCallCall { newImplementation: app, data: Bytes::new() };
     let refused = world.anvil.send(world.governor, world.kms, &no_contract).unwrap_err();

@@ -80,7 +80,7 @@ impl Scene {
     }
 
     async fn assert_denied(&self, app: Address, code: ChainDenyCode) {
-        let denial = self.decide(app).await.denial.expect("a denial");
+        let denial = self.decide(app).await.denial.unwrap();
         assert_eq!(denial.code, code, "{denial}");
         assert_eq!(code.class(), ChainDenyClass::Contract);
         assert!(denial.found.len() < 1024);

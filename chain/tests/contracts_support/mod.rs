@@ -60,15 +60,15 @@ impl World {
     }
 
     /// The shared contract's answer for an application.
-    pub(crate) fn answer(&self, info: AppBootInfo) -> (bool, String) {
-        let call = DstackKms::isAppAllowedCall { bootInfo: boot_info(&info) };
+    pub(crate) fn answer(&self, info: &AppBootInfo) -> (bool, String) {
+        let call = DstackKms::isAppAllowedCall { bootInfo: boot_info(info) };
         let answer = self.anvil.call(self.kms, &call).unwrap();
         (answer.isAllowed, answer.reason)
     }
 
     /// The shared contract's answer for a node.
-    pub(crate) fn node_answer(&self, info: AppBootInfo) -> (bool, String) {
-        let call = DstackKms::isKmsAllowedCall { bootInfo: boot_info(&info) };
+    pub(crate) fn node_answer(&self, info: &AppBootInfo) -> (bool, String) {
+        let call = DstackKms::isKmsAllowedCall { bootInfo: boot_info(info) };
         let answer = self.anvil.call(self.kms, &call).unwrap();
         (answer.isAllowed, answer.reason)
     }
