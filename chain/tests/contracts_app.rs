@@ -265,10 +265,9 @@ fn upgrade__should_not_brick_the_contract() {
     assert!(refused.custom::<DstackApp::UUPSUnauthorizedCallContext>().is_some());
 }
 
-/// A proxy of the first generation is asked as it is. Its fields stand elsewhere: this code behind it would keep the code
-/// that is allowed and forget the devices, so that it denies until its owner lists them again.
+/// A proxy of the first generation: read as it is, then upgraded to this code, keeping what it allows.
 #[test]
-fn older_app__should_be_readable_and_deny_after_an_upgrade() {
+fn older_app__should_be_readable_and_upgradable() {
     let world = World::new();
     world.govern(&DstackKms::addOsImageHashCall { osImageHash: word(1) });
     let app = world.deploy_older_app();
@@ -276,13 +275,15 @@ fn older_app__should_be_readable_and_deny_after_an_upgrade() {
     assert_eq!(world.answer(&out_of_date(asker(app))), allowed());
     assert!(world.anvil.call(app, &DstackApp::requireTcbUpToDateCall {}).is_err());
 
-    let implementation = world.app_implementation;
-    let upgrade = DstackApp::upgradeToAndCallCall { newImplementation: implementation, data: Bytes::new() };
+    let tighten = DstackApp::setRequireTcbUpToDateCall { requireUpToDate: true }.abi_encode();
+    let upgrade =
+        DstackApp::upgradeToAndCallCall { newImplementation: world.app_implementation, data: tighten.into() };
     world.own(app, &upgrade);
     assert_eq!(world.anvil.call(app, &DstackApp::ownerCall {}).unwrap(), world.owner);
-    assert_eq!(world.answer(&asker(app)), denied("Device not allowed"));
-    world.own(app, &DstackApp::addDeviceCall { deviceId: word(1) });
     assert_eq!(world.answer(&asker(app)), allowed());
+    let other = AppBootInfo { deviceId: word(2), ..asker(app) };
+    assert_eq!(world.answer(&other), denied("Device not allowed"));
+    assert_eq!(world.answer(&out_of_date(asker(app))), denied("TCB status is not up to date"));
 }
 
 #[test]
@@ -294,20 +295,20 @@ fn interfaces__should_be_named() {
     }
 }
 
-/// Fields never move: what is allowed stands where the code behind an upgraded proxy looks for it.
+/// Where deployed contracts have their fields: upgrades in both directions find them.
 #[test]
-fn fields__should_stay_in_their_slots() {
+fn fields__should_stand_in_the_slots_of_deployed_contracts() {
     let (world, app) = World::with_app();
     world.own(app, &DstackApp::setAllowAnyDeviceCall { allowAny: true });
+    world.own(app, &DstackApp::setRequireTcbUpToDateCall { requireUpToDate: true });
     world.own(app, &DstackApp::addDeviceCall { deviceId: word(2) });
     let slot = |slot: B256| U256::from_be_bytes(world.anvil.storage(app, slot).0);
     let entry = |key: B256, field: u8| slot(keccak256([key, B256::with_last_byte(field)].concat()));
-    let flags = || slot(B256::with_last_byte(2));
-    assert_eq!(entry(word(1), 0), U256::from(1));
-    assert_eq!(entry(word(2), 1), U256::from(1));
-    assert_eq!(flags(), U256::from(1));
-    world.own(app, &DstackApp::setRequireTcbUpToDateCall { requireUpToDate: true });
-    assert_eq!(flags(), U256::from(0x0101));
+    let one = U256::from(1);
+    assert_eq!(entry(word(1), 0), one);
+    assert_eq!(slot(B256::with_last_byte(1)), U256::from(0x0100));
+    assert_eq!(entry(word(2), 2), one);
+    assert_eq!(slot(B256::with_last_byte(3)), one);
     world.own(app, &DstackApp::disableUpgradesCall {});
-    assert_eq!(flags(), U256::from(0x01_0101));
+    assert_eq!(slot(B256::with_last_byte(1)), U256::from(0x0101));
 }

@@ -106,7 +106,7 @@ async fn read__should_refuse_a_truncated_exclusion_proof() {
     // Here it would turn a denial into a grant: that the platform must be up to date is hidden.
     scene.world.own(scene.app, &DstackApp::setRequireTcbUpToDateCall { requireUpToDate: true });
     let question = Question::App(out_of_date(asker(scene.app)));
-    scene.assert_refused_for(&question, false, code, &hidden(U256::from(2))).await;
+    scene.assert_refused_for(&question, false, code, &hidden(U256::from(3))).await;
 }
 
 #[tokio::test]
