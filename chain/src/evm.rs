@@ -24,7 +24,7 @@ use revm::{Database, MainBuilder, MainContext};
 
 use crate::deny::{ChainDeny, ChainDenyCode};
 use crate::header::{BlockHeader, Fork};
-use crate::state::{MAX_SLOTS, Missing, ProvenState, StateError};
+use crate::state::{MAX_ACCOUNTS, MAX_SLOTS, Missing, ProvenState, StateError};
 
 /// The gas of the decisive call: as much as `eth_call` gives with common settings, a fraction of a second of work.
 pub const CALL_GAS: u64 = 30_000_000;
@@ -58,18 +58,17 @@ pub(crate) fn view_call(
     execute(block, Db(state), to, data, gas)
 }
 
-/// What a call would read and no proof carries yet, so that it can be fetched in one round. Nothing is decided here:
-/// whatever is missing is taken for nothing, and how the call ends is dropped.
-pub(crate) fn missed_by_call(
+/// Adds what a call would read and no proof carries yet, so that it can be fetched in one round. Nothing is decided
+/// here: whatever is missing is taken for nothing, and how the call ends is dropped.
+pub(crate) fn note_missing(
     block: Block<'_>,
     state: &mut ProvenState<'_>,
+    missing: &mut BTreeSet<Missing>,
     to: Address,
     data: Bytes,
     gas: u64,
-) -> BTreeSet<Missing> {
-    let mut missed = BTreeSet::new();
-    drop(execute(block, Guess { state, missed: &mut missed }, to, data, gas));
-    missed
+) {
+    drop(execute(block, Guess { state, missing }, to, data, gas));
 }
 
 fn execute<D: Database<Error = StateError>>(
@@ -168,18 +167,25 @@ impl Database for Db<'_, '_> {
 /// The same, where what is missing is noted and read as nothing. A type of its own, so that no decision can use it.
 struct Guess<'a, 'b> {
     state: &'a mut ProvenState<'b>,
-    missed: &'a mut BTreeSet<Missing>,
+    missing: &'a mut BTreeSet<Missing>,
 }
 
 impl Guess<'_, '_> {
     fn note<T: Default>(&mut self, read: Result<T, StateError>) -> Result<T, StateError> {
         match read {
-            Err(StateError::Missing(item)) if self.missed.len() < MAX_SLOTS => {
-                self.missed.insert(item);
+            Err(StateError::Missing(item)) if self.has_room_for(item) => {
+                self.missing.insert(item);
                 Ok(T::default())
             }
             other => other,
         }
+    }
+
+    /// No more than a decision may read: what a contract asks for beyond that is not worth fetching.
+    fn has_room_for(&self, item: Missing) -> bool {
+        let is_slot = |item: &Missing| matches!(item, Missing::Slot(..));
+        let max = if is_slot(&item) { MAX_SLOTS } else { MAX_ACCOUNTS };
+        self.missing.iter().filter(|other| is_slot(other) == is_slot(&item)).count() < max
     }
 }
 
@@ -257,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn missed_by_call__should_name_all_that_does_not_hang_on_another_read() {
+    fn note_missing__should_name_all_that_does_not_hang_on_another_read() {
         let mut world = World::default();
         // sload(1), sload(2), sload(sload(3)), and the balance of account 9
         world.deploy(AT, &hex!("600154506002545060035454506009315000"));
@@ -267,7 +273,9 @@ mod tests {
         let block = Block { chain_id: 31337, header: &header };
         let missed = |nodes: &HashedBytes| {
             let mut state = ProvenState::new(root, nodes, &codes);
-            missed_by_call(block, &mut state, AT, Bytes::new(), CALL_GAS)
+            let mut missing = BTreeSet::new();
+            note_missing(block, &mut state, &mut missing, AT, Bytes::new(), CALL_GAS);
+            missing
         };
         assert_eq!(missed(&nodes), BTreeSet::new());
         assert_eq!(missed(&HashedBytes::default()), BTreeSet::from([Missing::Account(AT)]));

@@ -17,8 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::sol_types::SolCall;
-use alloy_trie::{EMPTY_ROOT_HASH, KECCAK_EMPTY, TrieAccount};
-use serde::Deserialize;
+use alloy_trie::KECCAK_EMPTY;
 use serde_json::{Value, json};
 
 use crate::abi::{
@@ -26,12 +25,13 @@ use crate::abi::{
     kmsAllowedAggregatedMrsCall, kmsAllowedDeviceIdsCall, registeredAppsCall, requireTcbUpToDateCall,
 };
 use crate::anchor::{Anchor, HeadEvidence};
+use crate::answers::{AccessList, AccountProof, SlotProof, read_code};
 use crate::deny::{ChainDeny, ChainDenyCode};
-use crate::evm::{Block, CALL_GAS, GETTER_GAS, missed_by_call};
+use crate::evm::{Block, CALL_GAS, GETTER_GAS, note_missing};
 use crate::header::BlockHeader;
 use crate::question::Question;
 use crate::replay::{Decision, ReplayError, prune, replay};
-use crate::rpc::{Rpc, RpcCall, RpcFault, RpcResult};
+use crate::rpc::{Rpc, RpcCall, RpcResult};
 use crate::state::{MAX_ACCOUNTS, MAX_SLOTS, Missing, ProvenState, StateError};
 use crate::witness::{MAX_WITNESS_BYTES, Witness};
 
@@ -67,21 +67,15 @@ pub async fn read(
     let hints = gathering.hints(question).await;
     gathering.fetch(&hints).await?;
     loop {
-        match prune(anchor, gathering.witness.clone()) {
-            Ok(witness) => {
-                let decision = replay(anchor, &witness).map_err(refused)?;
-                return Ok(Reading { decision, witness, rounds: gathering.rounds });
+        match prune(anchor, &mut gathering.witness) {
+            Ok(()) => {
+                let Gathering { witness, rounds, .. } = gathering;
+                let decision = replay(anchor, &witness)?;
+                return Ok(Reading { decision, witness, rounds });
             }
             Err(ReplayError::Missing { item, block }) => gathering.fetch_missing(item, block).await?,
             Err(ReplayError::Refused(deny)) => return Err(deny),
         }
-    }
-}
-
-fn refused(error: ReplayError) -> ChainDeny {
-    match error {
-        ReplayError::Refused(deny) => deny,
-        ReplayError::Missing { item, .. } => ChainDeny::new(error.code(), item, "a proof of it"),
     }
 }
 
@@ -176,19 +170,21 @@ impl Gathering<'_> {
     /// Fetches what the replay misses, and with it whatever else the calls would read.
     async fn fetch_missing(&mut self, item: Missing, block: B256) -> Result<(), ChainDeny> {
         let mut wanted: BTreeMap<B256, BTreeSet<Missing>> =
-            self.blocks().map(|header| (header.hash(), self.missed_at(header))).collect();
+            self.blocks().map(|header| (header.hash(), self.missing_at(header))).collect();
         wanted.entry(block).or_default().insert(item);
         let wanted: Vec<_> = wanted.into_iter().map(|(block, items)| (block, to_fetch(&items))).collect();
         self.fetch(&wanted).await
     }
 
-    fn missed_at(&self, header: &BlockHeader) -> BTreeSet<Missing> {
+    fn missing_at(&self, header: &BlockHeader) -> BTreeSet<Missing> {
         let Witness { chain_id, nodes, codes, .. } = &self.witness;
         let block = Block { chain_id: *chain_id, header };
         let mut state = ProvenState::new(header.state_root(), nodes, codes);
-        let missed =
-            |probe: &Probe| missed_by_call(block, &mut state, probe.to, probe.data.clone(), probe.gas);
-        self.probes.iter().flat_map(missed).collect()
+        let mut missing = BTreeSet::new();
+        for Probe { to, data, gas } in &self.probes {
+            note_missing(block, &mut state, &mut missing, *to, data.clone(), *gas);
+        }
+        missing
     }
 
     async fn run(&mut self, fetches: Vec<Fetch>) -> Result<(), ChainDeny> {
@@ -219,9 +215,8 @@ impl Gathering<'_> {
         slots: &[U256],
         result: Value,
     ) -> Result<(), ChainDeny> {
-        let proof: ProofAnswer =
-            serde_json::from_value(result).map_err(|_| RpcFault::Invalid("eth_getProof"))?;
-        let keys: Option<Vec<U256>> = proof.storage_proof.iter().map(SlotAnswer::key).collect();
+        let proof = AccountProof::read(result)?;
+        let keys: Option<Vec<U256>> = proof.storage_proof.iter().map(SlotProof::key).collect();
         if proof.address != address || keys.as_deref() != Some(slots) {
             let found = format!("a proof about {}", proof.address);
             let expected = format!("{address} and the slots asked for");
@@ -235,7 +230,7 @@ impl Gathering<'_> {
     }
 
     /// Refuses a proof that does not show what it was asked for, or shows something else than the answer claims.
-    fn check_proof(&self, root: B256, proof: &ProofAnswer) -> Result<(), ChainDeny> {
+    fn check_proof(&self, root: B256, proof: &AccountProof) -> Result<(), ChainDeny> {
         let mut state = ProvenState::new(root, &self.witness.nodes, &self.witness.codes);
         let account =
             state.account(proof.address).map_err(|error| incomplete(error, proof.claims_no_account()))?;
@@ -254,7 +249,7 @@ impl Gathering<'_> {
     }
 
     fn take_code(&mut self, root: B256, address: Address, result: Value) -> Result<(), ChainDeny> {
-        let code: Bytes = serde_json::from_value(result).map_err(|_| RpcFault::Invalid("eth_getCode"))?;
+        let code = read_code(result)?;
         let mut state = ProvenState::new(root, &self.witness.nodes, &self.witness.codes);
         let expected = state.code_hash(address).map_err(|error| incomplete(error, false))?;
         let expected = expected.unwrap_or(KECCAK_EMPTY);
@@ -340,22 +335,9 @@ fn probes(question: &Question, kms: Address) -> Vec<Probe> {
     probes
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AccessListAnswer {
-    access_list: Vec<AccessListItem>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AccessListItem {
-    address: Address,
-    storage_keys: Vec<B256>,
-}
-
 /// Adds what a hint names, up to what a decision may read. A hint that cannot be read is no hint.
 fn take_hint(wanted: &mut Wanted, answer: Value) {
-    let Ok(AccessListAnswer { access_list }) = serde_json::from_value(answer) else { return };
+    let Ok(AccessList { access_list }) = AccessList::read(answer) else { return };
     let mut room = MAX_SLOTS.saturating_sub(wanted.values().map(BTreeSet::len).sum());
     for item in access_list.into_iter().take(MAX_ACCOUNTS) {
         if wanted.len() < MAX_ACCOUNTS || wanted.contains_key(&item.address) {
@@ -364,43 +346,6 @@ fn take_hint(wanted: &mut Wanted, answer: Value) {
             slots.extend(item.storage_keys.into_iter().take(room).map(Into::<U256>::into));
             room = room.saturating_sub(slots.len() - before);
         }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ProofAnswer {
-    address: Address,
-    account_proof: Vec<Bytes>,
-    code_hash: B256,
-    storage_hash: B256,
-    storage_proof: Vec<SlotAnswer>,
-}
-
-#[derive(Deserialize)]
-struct SlotAnswer {
-    key: String,
-    value: U256,
-    proof: Vec<Bytes>,
-}
-
-impl SlotAnswer {
-    /// Providers write keys with and without leading zeros.
-    fn key(&self) -> Option<U256> {
-        U256::from_str_radix(self.key.strip_prefix("0x")?, 16).ok()
-    }
-}
-
-impl ProofAnswer {
-    fn claims_no_account(&self) -> bool {
-        [B256::ZERO, KECCAK_EMPTY].contains(&self.code_hash)
-            && [B256::ZERO, EMPTY_ROOT_HASH].contains(&self.storage_hash)
-    }
-
-    fn agrees(&self, proven: Option<&TrieAccount>) -> bool {
-        proven.map_or(self.claims_no_account(), |account| {
-            account.code_hash == self.code_hash && account.storage_root == self.storage_hash
-        })
     }
 }
 

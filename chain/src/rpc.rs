@@ -19,13 +19,14 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kms_attestation::refusal::sanitise;
 use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::deny::{ChainDeny, ChainDenyCode, sanitise};
+use crate::deny::{ChainDeny, ChainDenyCode};
 
 /// How long a TCP connection may take. A healthy one takes less than a round trip across the globe, 0.3 s.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -206,18 +207,17 @@ impl Rpc {
         let body = Value::Array(requests.clone()).to_string();
         let answer = self.exchange(body, &budget).await?;
         // In the place of all answers, one error: this provider takes no batches.
-        if serde_json::from_slice::<Response>(&answer).is_ok_and(|response| response.error.is_some()) {
+        if read_single(&answer).is_ok_and(|response| response.error.is_some()) {
             let answers = requests.iter().map(|request| self.single(request, &budget));
             return join_all(answers).await.into_iter().collect();
         }
-        in_order(&answer, first, requests.len())
+        read_batch(&answer, first, requests.len())
     }
 
     async fn single(&self, request: &Value, budget: &Budget) -> Result<RpcResult, RpcFault> {
-        let answer = self.exchange(request.to_string(), budget).await?;
-        let response: Response = serde_json::from_slice(&answer).map_err(|_| RpcFault::NotJson)?;
+        let response = read_single(&self.exchange(request.to_string(), budget).await?)?;
         let refused = response.id.is_null() && response.error.is_some();
-        if refused || response.id == request["id"] {
+        if refused || Some(&response.id) == request.get("id") {
             Ok(response.into_result())
         } else {
             Err(RpcFault::WrongId)
@@ -337,8 +337,16 @@ impl Response {
     }
 }
 
-/// The results by the order of their requests: each must be answered exactly once.
-fn in_order(answer: &[u8], first: u64, count: usize) -> Result<Vec<RpcResult>, RpcFault> {
+/// Reads the answer to one request. serde would read an array, too, as one response.
+fn read_single(answer: &[u8]) -> Result<Response, RpcFault> {
+    let object = answer.trim_ascii_start().starts_with(b"{");
+    let read = object.then(|| serde_json::from_slice(answer).ok());
+    read.flatten().ok_or(RpcFault::NotJson)
+}
+
+/// Reads the answer to a batch of `count` requests whose ids start at `first`: the results in the order of the requests,
+/// each of which must be answered exactly once.
+pub fn read_batch(answer: &[u8], first: u64, count: usize) -> Result<Vec<RpcResult>, RpcFault> {
     let responses: Vec<Response> = serde_json::from_slice(answer).map_err(|_| RpcFault::NotJson)?;
     if let [Response { id: Value::Null, error: Some(error), .. }] = &*responses {
         return Err(RpcFault::Error { code: error.code, message: sanitise(&error.message) });
@@ -346,7 +354,9 @@ fn in_order(answer: &[u8], first: u64, count: usize) -> Result<Vec<RpcResult>, R
     let mut by_id = BTreeMap::new();
     for response in responses {
         let id = response.id.as_u64().ok_or(RpcFault::WrongId)?;
-        by_id.insert(id, response);
+        if by_id.insert(id, response).is_some() {
+            return Err(RpcFault::WrongId);
+        }
     }
     let wanted = (first..).take(count);
     let results: Option<Vec<_>> = wanted.map(|id| by_id.remove(&id).map(Response::into_result)).collect();
@@ -377,8 +387,11 @@ mod tests {
         assert_eq!(fault_of(Answer::Raw(vec![b' '; 10_000_000])).await, RpcFault::TooLarge(100_000));
         assert_eq!(fault_of(Answer::Raw(b"<html>".to_vec())).await, RpcFault::NotJson);
         assert_eq!(fault_of(Answer::Raw(b"[]".to_vec())).await, RpcFault::WrongId);
+        assert_eq!(fault_of(Answer::Raw(b"[1,\"0x1\",null]".to_vec())).await, RpcFault::NotJson);
         let other = br#"[{"jsonrpc":"2.0","id":999,"result":"0x1"}]"#;
         assert_eq!(fault_of(Answer::Raw(other.to_vec())).await, RpcFault::WrongId);
+        let twice = br#"[{"id":1,"result":"0x1"},{"id":1,"result":"0x2"}]"#;
+        assert_eq!(fault_of(Answer::Raw(twice.to_vec())).await, RpcFault::WrongId);
         let error = br#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"no\nbatch"}}"#;
         let expected = RpcFault::Error { code: -32000, message: r"no\nbatch".to_owned() };
         assert_eq!(fault_of(Answer::Raw(error.to_vec())).await, expected);

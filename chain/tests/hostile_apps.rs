@@ -14,12 +14,11 @@ use std::time::{Duration, Instant};
 use alloy::primitives::{Address, U256};
 use alloy::sol_types::SolValue as _;
 use contracts_support::{World, asker, test_contract, word};
+use kms_attestation::refusal::DenyClass;
 use kms_chain::bindings::{DstackApp, DstackKms};
 use kms_chain::reader::MAX_ROUNDS;
-use kms_chain::{
-    Anchor, AppBootInfo, ChainDenyClass, ChainDenyCode, Decision, GrantAt, Question, Witness, replay,
-};
-use proxy_support::{Lie, Proxy, Reply};
+use kms_chain::{Anchor, AppBootInfo, ChainDenyCode, Decision, GrantAt, Question, Witness, replay};
+use proxy_support::{Lie, Proxy, results_of};
 use reading_support::{ask, dev_anchor, now};
 use serde_json::Value;
 
@@ -38,12 +37,18 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
+        Self::with_hints(|_| {}).await
+    }
+
+    /// A scene whose provider changes its access lists.
+    async fn with_hints(change: fn(&mut Value)) -> Self {
         let (world, honest) = World::with_app();
         let requests = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&requests);
+        let hints = results_of("eth_createAccessList", move |_, hint| change(hint));
         let counting: Lie = Arc::new(move |request: &Value, answer| {
             counter.fetch_add(request.as_array().unwrap().len(), Ordering::Relaxed);
-            Reply::Json(answer)
+            hints(request, answer)
         });
         let proxy = Proxy::start(world.anvil.port(), counting).await;
         let anchor = dev_anchor(world.kms, GrantAt::Latest);
@@ -82,7 +87,7 @@ impl Scene {
     async fn assert_denied(&self, app: Address, code: ChainDenyCode) {
         let denial = self.decide(app).await.denial.unwrap();
         assert_eq!(denial.code, code, "{denial}");
-        assert_eq!(code.class(), ChainDenyClass::Contract);
+        assert_eq!(code.class(), DenyClass::Contract);
         assert!(denial.found.len() < 1024);
     }
 }
@@ -151,6 +156,22 @@ async fn app__should_be_denied_when_it_reads_more_state_than_a_decision_may() {
     for name in ["UnboundedReadsApp", "ManyReadsApp", "ManyAccountsApp"] {
         println!("{name}");
         scene.assert_denied(scene.hostile(name, &[]), ChainDenyCode::ContractStateLimit).await;
+    }
+}
+
+/// What a contract reads is bounded where no hint says it, too.
+#[tokio::test]
+async fn app__should_be_denied_within_bounds_without_a_hint() {
+    let scene = Scene::with_hints(|hint| *hint = Value::Null).await;
+    for (name, code) in [
+        ("UnboundedReadsApp", ChainDenyCode::ContractStateLimit),
+        ("ManyReadsApp", ChainDenyCode::ContractStateLimit),
+        ("ManyAccountsApp", ChainDenyCode::ContractStateLimit),
+        ("LoopingApp", ChainDenyCode::ContractReverted),
+        ("RevertingApp", ChainDenyCode::ContractReverted),
+    ] {
+        println!("{name}");
+        scene.assert_denied(scene.hostile(name, &[]), code).await;
     }
 }
 

@@ -28,12 +28,14 @@ use serde_json::{Value, json};
 
 /// Changes headers, and gives each the hash that it then has.
 fn headers(lie: impl Fn(&mut Header) + Send + Sync + 'static) -> Lie {
-    results_of("eth_getBlockByNumber", move |_, block| {
-        let mut header: Header = serde_json::from_value(block.clone()).unwrap();
-        lie(&mut header);
-        *block = serde_json::to_value(&header).unwrap();
-        block["hash"] = json!(header.hash_slow());
-    })
+    results_of("eth_getBlockByNumber", move |_, block| forge(block, &lie))
+}
+
+fn forge(block: &mut Value, lie: &impl Fn(&mut Header)) {
+    let mut header: Header = serde_json::from_value(block.clone()).unwrap();
+    lie(&mut header);
+    *block = serde_json::to_value(&header).unwrap();
+    block["hash"] = json!(header.hash_slow());
 }
 
 #[tokio::test]
@@ -131,16 +133,31 @@ fn forged_state() -> Lie {
     headers(|header| header.state_root = word(7))
 }
 
+/// The same in the latest header alone.
+fn forged_state_at_the_tip(scene: &Scene) -> Lie {
+    let latest = json!(format!("{:#x}", scene.world.anvil.block_number()));
+    results_of("eth_getBlockByNumber", move |params, block| {
+        if params[0] == latest {
+            forge(block, &|header| header.state_root = word(7));
+        }
+    })
+}
+
 #[tokio::test]
 async fn quorum__should_be_refused_when_two_providers_disagree() {
     let scene = Scene::new();
     for (question, answer) in [(scene.allowed(), true), (scene.denied(), false)] {
         let both = proxies(&scene, &[honest(), honest()]).await;
         assert_eq!(outcome(&ask_quorum(&scene, &both, 0, &question).await), Ok(answer));
-        let split = proxies(&scene, &[honest(), forged_state()]).await;
-        for reader in [0, 1] {
-            let refused = ask_quorum(&scene, &split, reader, &question).await;
-            assert_eq!(outcome(&refused), Err(ChainDenyCode::ProvidersDisagree));
+        for (lie, code) in [
+            (forged_state_at_the_tip(&scene), ChainDenyCode::ProvidersDisagree),
+            (forged_state(), ChainDenyCode::HeadEquivocation),
+        ] {
+            let split = proxies(&scene, &[honest(), lie]).await;
+            for reader in [0, 1] {
+                let refused = ask_quorum(&scene, &split, reader, &question).await;
+                assert_eq!(outcome(&refused), Err(code));
+            }
         }
     }
 }
@@ -148,21 +165,8 @@ async fn quorum__should_be_refused_when_two_providers_disagree() {
 #[tokio::test]
 async fn quorum__should_outvote_one_liar_at_the_tip_but_never_at_the_finalized_block() {
     let scene = Scene::new();
-    let latest = json!(format!("{:#x}", scene.world.anvil.block_number()));
-    let at_the_tip = move |lie: Lie| {
-        let latest = latest.clone();
-        results_of("eth_getBlockByNumber", move |params, block| {
-            if params[0] == latest {
-                let call = json!([{ "id": 1, "method": "eth_getBlockByNumber", "params": params }]);
-                let answer = json!([{ "id": 1, "result": block.take() }]);
-                if let Reply::Json(mut answer) = lie(&call, answer) {
-                    *block = answer[0]["result"].take();
-                }
-            }
-        })
-    };
     for (question, answer) in [(scene.allowed(), true), (scene.denied(), false)] {
-        let tip = proxies(&scene, &[honest(), honest(), at_the_tip(forged_state())]).await;
+        let tip = proxies(&scene, &[honest(), honest(), forged_state_at_the_tip(&scene)]).await;
         assert_eq!(outcome(&ask_quorum(&scene, &tip, 0, &question).await), Ok(answer));
         let everywhere = proxies(&scene, &[honest(), honest(), forged_state()]).await;
         let refused = ask_quorum(&scene, &everywhere, 0, &question).await;

@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 use alloy::primitives::{Address, B256, Bytes, U256, hex, keccak256};
 use contracts_support::{asker, out_of_date, test_contract, word};
+use kms_attestation::refusal::DenyClass;
 use kms_chain::bindings::DstackApp;
-use kms_chain::{ChainDenyClass, ChainDenyCode, Question};
+use kms_chain::{ChainDenyCode, Question};
 use proxy_support::{Lie, Reply, always, answers_to, calls, honest, results_of};
 use reading_support::outcome;
 use scene_support::Scene;
@@ -314,8 +315,8 @@ async fn rounds__should_be_exhausted_by_reads_that_hang_on_one_another_without_a
 async fn lies__should_be_told_from_denials_by_their_class() {
     let scene = Scene::new();
     let denied = scene.ask(&honest(), &scene.denied()).await.unwrap().decision.denial.unwrap();
-    assert_eq!((denied.code, denied.code.class()), (ChainDenyCode::ContractDenied, ChainDenyClass::Contract));
+    assert_eq!((denied.code, denied.code.class()), (ChainDenyCode::ContractDenied, DenyClass::Contract));
     let lie = results_of("eth_getCode", |_, code| *code = json!("0x00"));
     let refused = scene.ask(&lie, &scene.denied()).await.unwrap_err();
-    assert_eq!(refused.code.class(), ChainDenyClass::Proof);
+    assert_eq!(refused.code.class(), DenyClass::Proof);
 }
