@@ -30,20 +30,20 @@ impl Dice {
 
 /// Changes one thing that the application's owner or the governor allows, at random.
 fn change(world: &World, app: Address, dice: &mut Dice) {
-    let word = word(dice.roll(3));
+    let value = word(dice.roll(3));
     drop(match dice.roll(12) {
-        0 => world.own(app, &DstackApp::addComposeHashCall { composeHash: word }),
-        1 => world.own(app, &DstackApp::removeComposeHashCall { composeHash: word }),
-        2 => world.own(app, &DstackApp::addDeviceCall { deviceId: word }),
-        3 => world.own(app, &DstackApp::removeDeviceCall { deviceId: word }),
+        0 => world.own(app, &DstackApp::addComposeHashCall { composeHash: value }),
+        1 => world.own(app, &DstackApp::removeComposeHashCall { composeHash: value }),
+        2 => world.own(app, &DstackApp::addDeviceCall { deviceId: value }),
+        3 => world.own(app, &DstackApp::removeDeviceCall { deviceId: value }),
         4 => world.own(app, &DstackApp::setAllowAnyDeviceCall { allowAny: dice.toss() }),
         5 => world.own(app, &DstackApp::setRequireTcbUpToDateCall { requireUpToDate: dice.toss() }),
-        6 => world.govern(&DstackKms::removeOsImageHashCall { osImageHash: word }),
-        7 => world.govern(&DstackKms::addKmsAggregatedMrCall { mrAggregated: word }),
-        8 => world.govern(&DstackKms::removeKmsAggregatedMrCall { mrAggregated: word }),
-        9 => world.govern(&DstackKms::addKmsDeviceCall { deviceId: word }),
-        10 => world.govern(&DstackKms::removeKmsDeviceCall { deviceId: word }),
-        _ => world.govern(&DstackKms::addOsImageHashCall { osImageHash: word }),
+        6 => world.govern(&DstackKms::removeOsImageHashCall { osImageHash: value }),
+        7 => world.govern(&DstackKms::addKmsAggregatedMrCall { mrAggregated: value }),
+        8 => world.govern(&DstackKms::removeKmsAggregatedMrCall { mrAggregated: value }),
+        9 => world.govern(&DstackKms::addKmsDeviceCall { deviceId: value }),
+        10 => world.govern(&DstackKms::removeKmsDeviceCall { deviceId: value }),
+        _ => world.govern(&DstackKms::addOsImageHashCall { osImageHash: value }),
     });
 }
 

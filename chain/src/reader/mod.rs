@@ -15,25 +15,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
-use alloy::sol_types::SolCall;
+use alloy::primitives::{Address, B256, U256, keccak256};
 use alloy_trie::KECCAK_EMPTY;
 use serde_json::{Value, json};
 
-use crate::abi::{
-    allowAnyDeviceCall, allowedComposeHashesCall, allowedDeviceIdsCall, allowedOsImagesCall,
-    kmsAllowedAggregatedMrsCall, kmsAllowedDeviceIdsCall, registeredAppsCall, requireTcbUpToDateCall,
-};
 use crate::anchor::{Anchor, HeadEvidence};
-use crate::answers::{AccessList, AccountProof, SlotProof, read_code};
+use crate::answers::{AccountProof, SlotProof, read_code};
 use crate::deny::{ChainDeny, ChainDenyCode};
-use crate::evm::{Block, CALL_GAS, GETTER_GAS, note_missing};
+use crate::evm::{Block, note_missing};
 use crate::header::BlockHeader;
 use crate::question::Question;
 use crate::replay::{Decision, ReplayError, prune, replay};
 use crate::rpc::{Rpc, RpcCall, RpcResult};
-use crate::state::{MAX_ACCOUNTS, MAX_SLOTS, Missing, ProvenState, StateError};
+use crate::state::{Missing, ProvenState, StateError};
 use crate::witness::{MAX_WITNESS_BYTES, Witness};
+
+mod probe;
+
+use probe::{Probe, Wanted, probes, take_hint, to_fetch};
 
 /// The most rounds of fetching for one decision. An honest access list makes it two.
 pub const MAX_ROUNDS: u32 = 8;
@@ -48,9 +47,6 @@ pub struct Reading {
     /// The sequential rounds of requests.
     pub rounds: u32,
 }
-
-/// What to fetch at one block: accounts, each with slots.
-type Wanted = BTreeMap<Address, BTreeSet<U256>>;
 
 /// Asks the chain. Refused with a code of class `Provider`, `Proof` or `Head`; what a contract does wrong is a decision.
 pub async fn read(
@@ -278,75 +274,6 @@ fn incomplete(error: StateError, claimed_absent: bool) -> ChainDeny {
 fn contradiction(item: Missing) -> ChainDeny {
     let found = format!("another value of {item} than its proof shows");
     ChainDeny::new(ChainDenyCode::ProofValueMismatch, found, "the proven value")
-}
-
-fn to_fetch(items: &BTreeSet<Missing>) -> Wanted {
-    let mut wanted = Wanted::new();
-    for item in items {
-        match *item {
-            Missing::Account(address) | Missing::Code(address) => drop(wanted.entry(address).or_default()),
-            Missing::Slot(address, slot) => drop(wanted.entry(address).or_default().insert(slot)),
-        }
-    }
-    wanted
-}
-
-/// A call whose reads are found out before the decision.
-struct Probe {
-    to: Address,
-    data: Bytes,
-    gas: u64,
-}
-
-impl Probe {
-    fn getter(to: Address, call: &impl SolCall) -> Self {
-        Self { to, data: call.abi_encode().into(), gas: GETTER_GAS }
-    }
-
-    /// With no more gas than the call will have: a contract that burns it all burns little of the provider's time.
-    fn access_list(&self, block: B256) -> RpcCall {
-        let gas = format!("{:#x}", self.gas);
-        let call = json!({ "from": Address::ZERO, "to": self.to, "data": self.data, "gas": gas });
-        RpcCall { method: "eth_createAccessList", params: json!([call, at(block)]) }
-    }
-}
-
-/// The call, and the getters that explain its answer.
-fn probes(question: &Question, kms: Address) -> Vec<Probe> {
-    let info = question.boot_info();
-    let app = info.appId;
-    let mut probes = vec![
-        Probe { to: kms, data: question.call_data(), gas: CALL_GAS },
-        Probe::getter(kms, &allowedOsImagesCall { osImageHash: info.osImageHash }),
-    ];
-    match question {
-        Question::Kms(_) => probes.extend([
-            Probe::getter(kms, &kmsAllowedAggregatedMrsCall { mrAggregated: info.mrAggregated }),
-            Probe::getter(kms, &kmsAllowedDeviceIdsCall { deviceId: info.deviceId }),
-        ]),
-        Question::App(_) => probes.extend([
-            Probe::getter(kms, &registeredAppsCall { appId: app }),
-            Probe::getter(app, &allowedComposeHashesCall { composeHash: info.composeHash }),
-            Probe::getter(app, &allowedDeviceIdsCall { deviceId: info.deviceId }),
-            Probe::getter(app, &allowAnyDeviceCall {}),
-            Probe::getter(app, &requireTcbUpToDateCall {}),
-        ]),
-    }
-    probes
-}
-
-/// Adds what a hint names, up to what a decision may read. A hint that cannot be read is no hint.
-fn take_hint(wanted: &mut Wanted, answer: Value) {
-    let Ok(AccessList { access_list }) = AccessList::read(answer) else { return };
-    let mut room = MAX_SLOTS.saturating_sub(wanted.values().map(BTreeSet::len).sum());
-    for item in access_list.into_iter().take(MAX_ACCOUNTS) {
-        if wanted.len() < MAX_ACCOUNTS || wanted.contains_key(&item.address) {
-            let slots = wanted.entry(item.address).or_default();
-            let before = slots.len();
-            slots.extend(item.storage_keys.into_iter().take(room).map(Into::<U256>::into));
-            room = room.saturating_sub(slots.len() - before);
-        }
-    }
 }
 
 #[cfg(test)]
