@@ -8,6 +8,8 @@
 //! The byte formats are in `docs/KEYS.md`, precise enough for a second implementation.
 #![cfg_attr(test, allow(non_snake_case))]
 
+#[cfg(feature = "boot")]
+pub mod boot;
 pub mod env;
 mod field;
 pub mod secret;

@@ -4,5 +4,12 @@
 //! whether an app may have its keys is the verdict's to say, and recorded, before anything here is asked for them.
 #![cfg_attr(test, allow(non_snake_case))]
 
+mod boot;
 pub mod hardening;
 pub mod keys;
+pub mod node;
+mod public;
+pub mod record;
+pub mod refusal;
+pub mod serve;
+pub mod server;

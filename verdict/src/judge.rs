@@ -49,24 +49,17 @@ impl Judge {
         &self.anchor
     }
 
-    /// Establishes who asks. Refused with a code of `kms-attestation`.
+    /// Establishes that the quote is genuine and was made for this session. Refused with a code of `kms-attestation`.
     pub fn authenticate(
         &self,
         evidence: &BootEvidence<'_>,
         collateral: &CheckedCollateral,
         now: u64,
-    ) -> Result<AuthenticApp, DenyReason> {
+    ) -> Result<GenuineQuote, DenyReason> {
         let quote = Quote::parse(evidence.quote)?;
         evidence.binding.check(&quote.td().report_data)?;
-        let manifest = OsImageManifest::parse(evidence.os_image_manifest)?;
-        let log = EventLog::parse(evidence.event_log)?;
         let quote = self.verifier.authenticate(&quote, collateral, now)?;
-        let identity = BootIdentity::extract(&quote, &log)?;
-        if self.policy.boot_phase == PhaseRule::Booting {
-            identity.check_booting()?;
-        }
-        manifest.check_runs(quote.td())?;
-        Ok(AuthenticApp { quote, identity, os_image: manifest.hash(), now })
+        Ok(GenuineQuote { quote, now })
     }
 
     /// Establishes what a KMS node is: this one, before it releases anything, or a peer. Refused with a code of
@@ -103,11 +96,45 @@ impl Judge {
         let Circumstances { now, out_of_date_since } = circumstances;
         let attested = self
             .authenticate(evidence, collateral, now)
-            .and_then(|authentic| authentic.appraise(&self.policy, out_of_date_since));
+            .and_then(|genuine| genuine.identify(&self.policy, evidence))
+            .and_then(|app| app.appraise(&self.policy, out_of_date_since));
         match attested {
             Ok(attested) => attested.conclude(&self.anchor, witness),
             Err(reason) => Verdict::Deny(reason.lift()),
         }
+    }
+}
+
+/// A quote that real hardware made for this session. What runs there is open.
+#[derive(Debug, Clone)]
+pub struct GenuineQuote {
+    quote: AuthenticQuote,
+    now: u64,
+}
+
+impl GenuineQuote {
+    /// The hardware and its state.
+    #[must_use]
+    pub const fn quote(&self) -> &AuthenticQuote {
+        &self.quote
+    }
+
+    /// Establishes who asks, by the event log and the OS image's manifest that belong to the quote. Refused with a code of
+    /// `kms-attestation`.
+    pub fn identify(
+        self,
+        policy: &DecisionPolicy,
+        evidence: &BootEvidence<'_>,
+    ) -> Result<AuthenticApp, DenyReason> {
+        let Self { quote, now } = self;
+        let log = EventLog::parse(evidence.event_log)?;
+        let manifest = OsImageManifest::parse(evidence.os_image_manifest)?;
+        let identity = BootIdentity::extract(&quote, &log)?;
+        if policy.boot_phase == PhaseRule::Booting {
+            identity.check_booting()?;
+        }
+        manifest.check_runs(quote.td())?;
+        Ok(AuthenticApp { quote, identity, os_image: manifest.hash(), now })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The root secret of an epoch, and what is derived from it directly.
 
 use kms_attestation::ids::{AppId, InstanceId, RootEpoch};
+use kms_client::env::{EnvPrivateKey, EnvPublicKey};
 use kms_client::secret::Secret;
 use kms_client::signature::KmsRootKey;
 
@@ -89,6 +90,12 @@ impl RootKeys {
         now: u64,
     ) -> Result<AppKeys, KeyError> {
         AppKeys::derive(self, app_id, instance_id, policy, now)
+    }
+
+    /// The public half of an app's env key: what owners encrypt to.
+    pub fn app_env_public_key(&self, app_id: AppId) -> Result<EnvPublicKey, KeyError> {
+        let key = self.expand(&KeyName::of_app(Purpose::AppEnv, self.epoch, app_id))?;
+        Ok(EnvPrivateKey::new(key).public_key())
     }
 
     /// An app's CA, to issue leaf certificates for the app.

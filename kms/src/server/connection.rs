@@ -5,7 +5,7 @@
 //! another connection.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kms_attestation::ids::{AppId, Nonce, SpkiHash, TlsExporter};
@@ -18,12 +18,29 @@ pub struct Connection {
     /// Where it comes from.
     pub peer: SocketAddr,
     /// The client's leaf key; none where it showed no certificate.
-    pub peer_spki: Option<SpkiHash>,
+    pub client: Option<ClientKey>,
     /// The certificate that this node showed.
     pub certificate: Arc<NodeCertificate>,
     /// The TLS exporter (RFC 8446, 7.5).
     pub exporter: TlsExporter,
     session: Mutex<Session>,
+}
+
+/// The key of a client's certificate, which the handshake has proven to be in its hands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientKey {
+    /// SubjectPublicKeyInfo in DER.
+    pub spki_der: Vec<u8>,
+    /// Its hash, which sessions are bound to.
+    pub hash: SpkiHash,
+}
+
+impl ClientKey {
+    /// The key with its hash.
+    #[must_use]
+    pub fn new(spki_der: Vec<u8>) -> Self {
+        Self { hash: SpkiHash::of(&spki_der), spki_der }
+    }
 }
 
 #[derive(Default)]
@@ -56,11 +73,11 @@ impl Connection {
     /// A connection whose handshake is done.
     pub(crate) fn new(
         peer: SocketAddr,
-        peer_spki: Option<SpkiHash>,
+        client: Option<ClientKey>,
         certificate: Arc<NodeCertificate>,
         exporter: TlsExporter,
     ) -> Self {
-        Self { peer, peer_spki, certificate, exporter, session: Mutex::default() }
+        Self { peer, client, certificate, exporter, session: Mutex::default() }
     }
 
     /// Opens a challenge, in place of one that is open.
@@ -91,12 +108,12 @@ impl Connection {
 
     /// What the client's quote must be bound to.
     #[must_use]
-    pub fn client_binding(&self, challenge: &Challenge, peer_spki: SpkiHash) -> SessionBinding {
+    pub fn client_binding(&self, challenge: &Challenge, client: &ClientKey) -> SessionBinding {
         SessionBinding {
             role: Role::App,
             peer_nonce: challenge.server_nonce,
             own_nonce: challenge.client_nonce,
-            own_spki: peer_spki,
+            own_spki: client.hash,
             peer_spki: self.certificate.spki_hash(),
             exporter: self.exporter,
         }
@@ -104,18 +121,18 @@ impl Connection {
 
     /// What this node's quote is bound to, where the client asks for a fresh one.
     #[must_use]
-    pub fn node_binding(&self, challenge: &Challenge, peer_spki: SpkiHash) -> SessionBinding {
+    pub fn node_binding(&self, challenge: &Challenge, client: &ClientKey) -> SessionBinding {
         SessionBinding {
             role: Role::Kms,
             peer_nonce: challenge.client_nonce,
             own_nonce: challenge.server_nonce,
             own_spki: self.certificate.spki_hash(),
-            peer_spki,
+            peer_spki: client.hash,
             exporter: self.exporter,
         }
     }
 
-    fn session(&self) -> std::sync::MutexGuard<'_, Session> {
+    fn session(&self) -> MutexGuard<'_, Session> {
         // Nothing panics while it holds the lock; were it so, the session's fields would still be whole.
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kms_attestation::binding::EXPORTER_LABEL;
-use kms_attestation::ids::{SpkiHash, TlsExporter};
+use kms_attestation::ids::TlsExporter;
 use kms_attestation::ratls::subject_public_key_info;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::admission::{Admission, ConnectionLimits, Gate};
-use super::connection::Connection;
+use super::connection::{ClientKey, Connection};
 use super::stream::Secured;
 use super::tls::ALPN;
 use crate::node::certificate::NodeCertificate;
@@ -60,7 +60,9 @@ pub(crate) async fn accept(
             let outcome = handshake.await.unwrap_or(Err(HandshakeFault::Slow));
             drop(handshake_permit);
             match outcome {
-                Ok((stream, connection)) => hand_over(&secured, stream, connection, admission, times.idle).await,
+                Ok((stream, connection)) => {
+                    hand_over(&secured, stream, connection, admission, times.idle).await
+                }
                 Err(fault) => tracing::debug!(%peer, %fault, "handshake"),
             }
         });
@@ -105,15 +107,15 @@ async fn secure(
     if tls.alpn_protocol() != Some(ALPN) {
         return Err(HandshakeFault::Alpn);
     }
-    let peer_spki = match tls.peer_certificates() {
+    let client = match tls.peer_certificates() {
         Some([leaf]) => {
             let spki = subject_public_key_info(leaf).map_err(|_| HandshakeFault::ClientCertificate)?;
-            Some(SpkiHash::of(&spki))
+            Some(ClientKey::new(spki))
         }
         Some(_) => return Err(HandshakeFault::ClientCertificate),
         None => None,
     };
     let exporter = tls.export_keying_material([0; 32], EXPORTER_LABEL.as_bytes(), None);
     let exporter = TlsExporter(exporter.map_err(|_| HandshakeFault::Exporter)?);
-    Ok((stream, Connection::new(peer, peer_spki, certificate, exporter)))
+    Ok((stream, Connection::new(peer, client, certificate, exporter)))
 }

@@ -14,11 +14,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerMisbehaved, ServerConfig, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerMisbehaved, ServerConfig,
+    SignatureScheme,
 };
 
 /// The protocol inside: gRPC is HTTP/2.
-pub const ALPN: &[u8] = b"h2";
+pub(super) const ALPN: &[u8] = b"h2";
 /// The largest client certificate, in bytes. One without evidence has some 400.
 const MAX_CLIENT_CERTIFICATE_BYTES: usize = 16 * 1024;
 
