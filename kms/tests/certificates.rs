@@ -9,8 +9,8 @@ use kms_attestation::ratls::{RatlsCertificate, usage};
 use kms_client::secret::Secret;
 use kms_node::hardening::{MemoryLocking, harden};
 use kms_node::keys::{
-    AppCa, CertificatePolicy, Certified, DnsName, LeafPublicKey, LeafRequest, LeafUsage, Lifetime,
-    NodeRequest, PolicyError, RootKeys, RootSecret,
+    AppCa, CertificateDeny, CertificatePolicy, Certified, DnsName, LeafPublicKey, LeafRequest, LeafUsage,
+    Lifetime, MAX_CSR_BYTES, NodeRequest, RootKeys, RootSecret,
 };
 use rcgen::{CertificateParams, IsCa, Issuer, KeyPair, PublicKeyData as _};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
@@ -110,7 +110,7 @@ fn two_nodes_of_one_root__should_be_one_authority() {
     assert_eq!(a.root_ca().certificate(), b.root_ca().certificate());
     let later = b.app_ca(APP, &policy(), NOW + 5 * DAY).unwrap();
     let earlier = app_ca(&a);
-    assert_eq!(earlier.key().spki_der(), later.key().spki_der());
+    assert_eq!(earlier.spki_der(), later.spki_der());
     assert_ne!(earlier.certificate().der, later.certificate().der);
     // What one node's certificate of the CA issued chains through the other's.
     let leaf = later.issue_leaf(&request(&[app_name("")]), &policy(), NOW + 5 * DAY).unwrap();
@@ -130,19 +130,19 @@ fn requests__should_be_refused_beyond_the_policy_with_what_it_grants() {
         [name("example.org"), name("apps.internal"), other_app, name(&format!("x{APP}.apps.internal"))]
     {
         let error = refuse(request(&[app_name(""), foreign.clone()]));
-        assert!(matches!(&error, PolicyError::NameOutside { found, .. } if *found == foreign), "{error}");
+        assert_eq!((error.code.as_str(), error.found), ("certificate-name-outside", foreign.to_string()));
     }
-    assert_eq!(refuse(request(&[])).code(), "certificate-name-count");
+    assert_eq!(refuse(request(&[])).code.as_str(), "certificate-name-count");
     let many: Vec<_> = (0..17).map(|i| app_name(&format!("n{i}."))).collect();
-    assert_eq!(refuse(request(&many)).code(), "certificate-name-count");
-    assert_eq!(refuse(LeafRequest { usages: BTreeSet::new(), ..good() }).code(), "certificate-usage");
+    assert_eq!(refuse(request(&many)).code.as_str(), "certificate-name-count");
+    assert_eq!(refuse(LeafRequest { usages: BTreeSet::new(), ..good() }).code.as_str(), "certificate-usage");
     let lifetime = Lifetime::from_secs(31 * DAY).unwrap();
-    assert_eq!(refuse(LeafRequest { lifetime, ..good() }).code(), "certificate-lifetime");
+    assert_eq!(refuse(LeafRequest { lifetime, ..good() }).code.as_str(), "certificate-lifetime");
     let servers_only = policy().with_leaf_usages(BTreeSet::from([LeafUsage::Server]));
     let client = LeafRequest { usages: BTreeSet::from([LeafUsage::Client]), ..good() };
-    assert_eq!(ca.issue_leaf(&client, &servers_only, NOW).unwrap_err().code(), "certificate-usage");
+    assert_eq!(ca.issue_leaf(&client, &servers_only, NOW).unwrap_err().code.as_str(), "certificate-usage");
     for secs in [0, 599, 3651 * DAY, u64::MAX] {
-        assert_eq!(Lifetime::from_secs(secs).unwrap_err().code(), "certificate-lifetime");
+        assert_eq!(Lifetime::from_secs(secs).unwrap_err().code.as_str(), "certificate-lifetime");
     }
 }
 
@@ -150,13 +150,14 @@ fn requests__should_be_refused_beyond_the_policy_with_what_it_grants() {
 fn public_key__should_be_a_p256_point() {
     let mut spki = KeyPair::generate().unwrap().subject_public_key_info();
     LeafPublicKey::from_spki_der(&spki).unwrap();
-    let ed25519 = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap().subject_public_key_info();
-    assert_eq!(LeafPublicKey::from_spki_der(&ed25519), Err(PolicyError::PublicKey));
-    let p384 = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap().subject_public_key_info();
-    assert_eq!(LeafPublicKey::from_spki_der(&p384), Err(PolicyError::PublicKey));
-    assert_eq!(LeafPublicKey::from_spki_der(&[spki.clone(), vec![0]].concat()), Err(PolicyError::PublicKey));
+    let other = |algorithm| KeyPair::generate_for(algorithm).unwrap().subject_public_key_info();
+    let trailing = [spki.clone(), vec![0]].concat();
+    // Not on the curve.
     *spki.last_mut().unwrap() ^= 1;
-    assert_eq!(LeafPublicKey::from_spki_der(&spki), Err(PolicyError::PublicKey), "not on the curve");
+    for bad in [other(&rcgen::PKCS_ED25519), other(&rcgen::PKCS_ECDSA_P384_SHA384), trailing, spki, vec![]] {
+        let error = LeafPublicKey::from_spki_der(&bad).unwrap_err();
+        assert_eq!(error.code.as_str(), "certificate-public-key");
+    }
 }
 
 #[test]
@@ -167,49 +168,71 @@ fn leaf__should_end_with_its_issuer() {
     let leaf = ca.issue_leaf(&request(&[app_name("")]), &short, NOW + HOUR).unwrap();
     assert_eq!(leaf.validity.not_after, ca.certificate().validity.not_after);
     let error = ca.issue_leaf(&request(&[app_name("")]), &short, NOW + 2 * HOUR).unwrap_err();
-    assert_eq!(error.code(), "certificate-issuer-expired");
+    assert_eq!(error.code.as_str(), "certificate-issuer-expired");
     // A clock beyond the calendar.
     assert_eq!(root.app_ca(APP, &policy(), u64::MAX).err().unwrap().code(), "key-certificate");
 }
 
-/// What an app that has its CA's private key could issue by itself: verifiers must refuse what goes beyond the policy.
+/// What somebody could issue who had the private key of an app's CA, for instance a faulty node: verifiers must refuse
+/// what goes beyond the CA's certificate.
 mod rogue {
+    use p256::pkcs8::EncodePrivateKey as _;
+
     use super::*;
 
+    /// The root and the app of docs/vectors/keys.json, which holds the CA's private key too.
+    fn scene() -> (RootKeys, AppCa, KeyPair) {
+        let vectors = include_str!("../../docs/vectors/keys.json");
+        let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
+        let bytes = |path: &str| hex::decode(vectors.pointer(path).unwrap().as_str().unwrap()).unwrap();
+        let hardened = harden(MemoryLocking::InsecureOff).unwrap();
+        let secret = Secret::copy_of(&bytes("/root")).unwrap();
+        let root = RootSecret::from_secret(RootEpoch(0), secret, &hardened).unwrap().keys().unwrap();
+        let app = AppId::try_from(bytes("/app_id").as_slice()).unwrap();
+        let key = p256::SecretKey::from_slice(&bytes("/epochs/0/keys/app_ca/private")).unwrap();
+        let key = KeyPair::try_from(key.to_pkcs8_der().unwrap().as_bytes().to_vec()).unwrap();
+        let ca = root.app_ca(app, &policy(), NOW).unwrap();
+        assert_eq!(key.subject_public_key_info(), ca.spki_der());
+        (root, ca, key)
+    }
+
+    fn own_name() -> String {
+        "202122232425262728292a2b2c2d2e2f30313233.apps.internal".to_owned()
+    }
+
     /// The CA as an issuer outside of our code: its name and its key.
-    fn issuer(ca: &AppCa) -> Issuer<'static, KeyPair> {
+    fn issuer(key: KeyPair) -> Issuer<'static, KeyPair> {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(rcgen::DnType::CommonName, format!("KMS app CA {APP}"));
+        let name = "KMS app CA 202122232425262728292a2b2c2d2e2f30313233";
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
         params.distinguished_name.push(rcgen::DnType::OrganizationName, "Onchain KMS");
-        Issuer::new(params, KeyPair::try_from(ca.key().expose_pkcs8().unwrap().to_vec()).unwrap())
+        Issuer::new(params, key)
     }
 
     fn wanted() -> CertificateParams {
-        let mut params = CertificateParams::new(vec![app_name("").to_string()]).unwrap();
+        let mut params = CertificateParams::new(vec![own_name()]).unwrap();
         params.not_after = time::OffsetDateTime::from_unix_timestamp(4_000_000_000).unwrap();
         params
     }
 
-    fn issue(ca: &AppCa, params: &CertificateParams) -> (Vec<u8>, KeyPair) {
+    fn issue(ca_key: KeyPair, params: &CertificateParams) -> (Vec<u8>, KeyPair) {
         let key = KeyPair::generate().unwrap();
-        (params.signed_by(&key, &issuer(ca)).unwrap().der().to_vec(), key)
+        (params.signed_by(&key, &issuer(ca_key)).unwrap().der().to_vec(), key)
     }
 
     #[test]
     fn app__should_be_able_to_issue_for_its_own_names() {
-        let root = root(1);
-        let ca = app_ca(&root);
-        server(&root, &ca, &issue(&ca, &wanted()).0, NOW).unwrap();
+        let (root, ca, key) = scene();
+        server(&root, &ca, &issue(key, &wanted()).0, NOW).unwrap();
     }
 
     #[test]
     fn app__should_not_be_able_to_issue_for_others_names_or_addresses() {
-        let root = root(1);
-        let ca = app_ca(&root);
         let other = format!("{}.apps.internal", AppId([0x22; 20]));
         for foreign in [other.as_str(), "example.org", "127.0.0.1", "::1"] {
-            let (rogue, _) = issue(&ca, &CertificateParams::new(vec![foreign.to_owned()]).unwrap());
+            let (root, ca, key) = scene();
+            let (rogue, _) = issue(key, &CertificateParams::new(vec![foreign.to_owned()]).unwrap());
             let error = server(&root, &ca, &rogue, NOW).unwrap_err();
             assert!(error.contains("NameConstraintViolation"), "{foreign}: {error}");
         }
@@ -217,11 +240,10 @@ mod rogue {
 
     #[test]
     fn app__should_not_be_able_to_make_another_authority() {
-        let root = root(1);
-        let ca = app_ca(&root);
+        let (root, ca, key) = scene();
         let mut params = wanted();
         params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let (sub, sub_key) = issue(&ca, &params);
+        let (sub, sub_key) = issue(key, &params);
         let issuer = Issuer::new(params, sub_key);
         let leaf = wanted().signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().der().to_vec();
         let error = verify(&root, &[&ca.certificate().der, &sub], &leaf, NOW, KeyUsage::server_auth());
@@ -230,10 +252,77 @@ mod rogue {
 
     #[test]
     fn app__should_not_outlive_its_ca() {
+        let (root, ca, key) = scene();
+        let error = server(&root, &ca, &issue(key, &wanted()).0, NOW + 366 * DAY).unwrap_err();
+        assert!(error.contains("CertExpired"), "{error}");
+    }
+}
+
+/// PKCS #10 requests, made by rcgen.
+mod csr {
+    use rcgen::ExtendedKeyUsagePurpose::{self, ClientAuth, CodeSigning, ServerAuth};
+
+    use super::*;
+
+    fn csr(names: &[&str], usages: &[ExtendedKeyUsagePurpose]) -> Vec<u8> {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.extended_key_usages = usages.to_vec();
+        params.serialize_request(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+    }
+
+    fn read(der: &[u8]) -> Result<LeafRequest, CertificateDeny> {
+        LeafRequest::from_csr(der, policy().max_leaf_lifetime())
+    }
+
+    #[test]
+    fn csr__should_become_a_certificate_within_the_policy() {
         let root = root(1);
         let ca = app_ca(&root);
-        let error = server(&root, &ca, &issue(&ca, &wanted()).0, NOW + 366 * DAY).unwrap_err();
-        assert!(error.contains("CertExpired"), "{error}");
+        let request = read(&csr(&[app_name("").as_str()], &[])).unwrap();
+        assert_eq!(request.usages, BTreeSet::from([LeafUsage::Server]));
+        let leaf = ca.issue_leaf(&request, &policy(), NOW).unwrap();
+        server(&root, &ca, &leaf.der, NOW).unwrap();
+        assert_eq!(leaf.validity.not_after, NOW + 30 * DAY);
+        let both = read(&csr(&[app_name("").as_str()], &[ServerAuth, ClientAuth])).unwrap();
+        assert_eq!(both.usages.len(), 2);
+        let foreign = read(&csr(&["example.org"], &[])).unwrap();
+        assert_eq!(
+            ca.issue_leaf(&foreign, &policy(), NOW).unwrap_err().code.as_str(),
+            "certificate-name-outside"
+        );
+    }
+
+    #[test]
+    fn csr__should_be_refused_for_what_no_leaf_is_given() {
+        let own = app_name("");
+        for (der, code) in [
+            (csr(&[own.as_str(), "127.0.0.1"], &[]), "certificate-request"),
+            (csr(&["*.example.org"], &[]), "certificate-name"),
+            (csr(&[own.as_str()], &[CodeSigning]), "certificate-request"),
+            (vec![], "certificate-request"),
+            (vec![0x30; MAX_CSR_BYTES + 1], "certificate-request"),
+        ] {
+            assert_eq!(read(&der).unwrap_err().code.as_str(), code);
+        }
+        let mut ca = CertificateParams::new(vec![own.to_string()]).unwrap();
+        ca.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+        let der = ca.serialize_request(&KeyPair::generate().unwrap()).unwrap().der().to_vec();
+        assert_eq!(read(&der).unwrap_err().code.as_str(), "certificate-request");
+    }
+
+    #[test]
+    fn csr__should_prove_possession_of_its_key() {
+        let good = csr(&[app_name("").as_str()], &[]);
+        read(&good).unwrap();
+        let accepted: Vec<_> = (0..good.len())
+            .filter(|at| {
+                let mut changed = good.clone();
+                changed[*at] ^= 1;
+                read(&changed).is_ok()
+            })
+            .collect();
+        assert_eq!(accepted, [0_usize; 0], "bytes that can be changed");
     }
 }
 
@@ -251,7 +340,7 @@ fn node__should_get_a_certificate_for_service_and_client_directly_below_the_root
     }
     assert!(is_for(&node.der, "localhost"));
     let error = root.root_ca().issue_node(node_request(&[app_name("")]), &policy(), NOW).unwrap_err();
-    assert_eq!(error.code(), "certificate-name-reserved");
+    assert_eq!(error.code.as_str(), "certificate-name-reserved");
 }
 
 #[test]

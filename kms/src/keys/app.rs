@@ -27,7 +27,7 @@ pub struct AppKeys {
     pub signing_key: AppSigningKey,
     /// The root signer's word that `signing_key` is this app's.
     pub endorsement: RecoverableSignature,
-    /// Issues the app's certificates.
+    /// Issues the app's certificates. Only its certificate is released: the key stays here.
     pub ca: AppCa,
 }
 

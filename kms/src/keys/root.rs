@@ -119,7 +119,12 @@ impl RootKeys {
     /// What stands on chain.
     #[must_use]
     pub fn public_keys(&self) -> RootPublicKeys {
-        RootPublicKeys { epoch: self.epoch, signer: self.signer.public_key(), ca_spki: self.ca.spki_der() }
+        RootPublicKeys {
+            epoch: self.epoch,
+            signer: self.signer.public_key(),
+            ca_spki: self.ca.spki_der(),
+            ca_certificate: self.ca.certificate().to_vec(),
+        }
     }
 
     pub(super) fn expand<const N: usize>(&self, name: &KeyName<'_>) -> Result<Secret<N>, KeyError> {
@@ -134,6 +139,9 @@ pub struct RootPublicKeys {
     pub epoch: RootEpoch,
     /// The root signer: `kmsInfo().k256Pubkey`, as a compressed point.
     pub signer: KmsRootKey,
-    /// The root CA: `kmsInfo().caPubkey`, SubjectPublicKeyInfo in DER. Also the id of the key provider that dstack's guests measure.
+    /// The root CA: `kmsInfo().caPubkey`, SubjectPublicKeyInfo in DER. Also the id of the key provider that dstack's
+    /// guests measure.
     pub ca_spki: Vec<u8>,
+    /// The certificate of the root CA in DER: what TLS verifiers trust.
+    pub ca_certificate: Vec<u8>,
 }
