@@ -10,7 +10,7 @@ use rcgen::{
 use super::certificate::{self, Certified, Validity};
 use super::deny::{CertificateCode, CertificateDeny};
 use super::name::DnsName;
-use super::policy::CertificatePolicy;
+use super::policy::{self, CertificatePolicy};
 use super::request::LeafRequest;
 use super::root::RootCa;
 use crate::keys::error::KeyError;
@@ -67,7 +67,7 @@ impl AppCa {
         policy: &CertificatePolicy,
         now: u64,
     ) -> Result<Certified, CertificateDeny> {
-        policy.check_names(&request.names, &self.names)?;
+        policy::check_names(&request.names, &self.names)?;
         policy.check_usages(&request.usages)?;
         policy.check_lifetime(request.lifetime)?;
         let ca = self.certificate.validity;

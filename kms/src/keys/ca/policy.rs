@@ -106,21 +106,6 @@ impl CertificatePolicy {
         self.app_ca_lifetime
     }
 
-    pub(super) fn check_names(
-        &self,
-        names: &BTreeSet<DnsName>,
-        parent: &DnsName,
-    ) -> Result<(), CertificateDeny> {
-        check_count(names)?;
-        match names.iter().find(|name| !name.is_within(parent)) {
-            Some(name) => {
-                let expected = format_args!("{parent} or names below it");
-                Err(CertificateDeny::new(CertificateCode::NameOutside, name, expected))
-            }
-            None => Ok(()),
-        }
-    }
-
     pub(super) fn check_node_names(&self, names: &BTreeSet<DnsName>) -> Result<(), CertificateDeny> {
         check_count(names)?;
         match names.iter().find(|name| name.is_within(&self.zone)) {
@@ -149,6 +134,18 @@ impl CertificatePolicy {
             return Err(lifetime_denied(lifetime.secs(), self.max_leaf_lifetime.secs()));
         }
         Ok(())
+    }
+}
+
+/// Refuses names that are not `parent` or below it.
+pub(super) fn check_names(names: &BTreeSet<DnsName>, parent: &DnsName) -> Result<(), CertificateDeny> {
+    check_count(names)?;
+    match names.iter().find(|name| !name.is_within(parent)) {
+        Some(name) => {
+            let expected = format_args!("{parent} or names below it");
+            Err(CertificateDeny::new(CertificateCode::NameOutside, name, expected))
+        }
+        None => Ok(()),
     }
 }
 
