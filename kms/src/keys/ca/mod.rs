@@ -10,7 +10,7 @@
 //! issued anew with every release, with the validity of that moment; any of them chains to the root.
 //!
 //! A request says what is wanted; the policy says what is given. Nothing of a request is copied into a certificate
-//! before it was parsed into a type of [`policy`](self) and checked. Time is an argument.
+//! before it was parsed into a type and checked. Time is an argument.
 //!
 //! Threats: an app that asks for another app's name, for an IP address, a CA, or a certificate that never ends. Twice
 //! answered: by the policy, and by the CA's own certificate, whose constraints every verifier of the chain enforces. The
