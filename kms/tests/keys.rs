@@ -10,7 +10,7 @@ use kms_client::signature::{AppKeyStatement, EnvKeyStatement, Freshness};
 use kms_node::hardening::{Hardened, MemoryLocking, harden};
 use kms_node::keys::{
     AppKeys, AppSigningKey, CertificatePolicy, DnsName, KeyError, NodeId, NodeLogKey, RootKeys, RootSecret,
-    RootSigner,
+    RootSigner, SignedEnvKey,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -161,10 +161,11 @@ fn endorsement__should_not_count_for_another_app_epoch_key_or_root() {
 #[test]
 fn env_key__should_be_endorsed_for_a_while() {
     let root = root([7; 32], 3);
+    let SignedEnvKey { statement, signature } = root.signed_env_key(AppId([1; 20]), NOW).unwrap();
     let public_key = app_keys(&root, AppId([1; 20]), None).env_key.public_key();
-    let signature = root.root_signer().endorse_env_key(AppId([1; 20]), public_key, NOW).unwrap();
-    let statement =
+    let expected =
         EnvKeyStatement { app_id: AppId([1; 20]), epoch: RootEpoch(3), timestamp: NOW, public_key };
+    assert_eq!(statement, expected);
     let at = |now| {
         statement
             .verify(&signature, &root.public_keys().signer, now, Freshness::default())

@@ -46,7 +46,7 @@ impl AppKeys {
             app_id,
             epoch,
             disk_key: root.expand(&KeyName { instance_id, ..name(Purpose::AppDisk) })?,
-            env_key: EnvPrivateKey::new(root.expand(&name(Purpose::AppEnv))?),
+            env_key: root.env_key(app_id)?,
             endorsement: root.root_signer().endorse_app_key(app_id, signing_key.public_key())?,
             signing_key,
             ca: root.app_ca(app_id, policy, now)?,

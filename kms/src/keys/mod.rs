@@ -33,5 +33,5 @@ pub use self::ca::{
 pub use self::derive::{KeyName, Purpose};
 pub use self::error::KeyError;
 pub use self::node::{NodeId, NodeLogKey};
-pub use self::root::{RootKeys, RootPublicKeys, RootSecret};
+pub use self::root::{RootKeys, RootPublicKeys, RootSecret, SignedEnvKey};
 pub use self::signer::RootSigner;

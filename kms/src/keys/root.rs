@@ -1,8 +1,9 @@
 //! The root secret of an epoch, and what is derived from it directly.
 
 use kms_attestation::ids::{AppId, InstanceId, RootEpoch};
+use kms_client::env::EnvPrivateKey;
 use kms_client::secret::Secret;
-use kms_client::signature::KmsRootKey;
+use kms_client::signature::{EnvKeyStatement, KmsRootKey, RecoverableSignature};
 
 use super::app::AppKeys;
 use super::ca::{AppCa, CertificatePolicy, RootCa};
@@ -97,6 +98,18 @@ impl RootKeys {
         AppCa::issue(P256Key::from_wide(&wide)?, &self.ca, app_id, policy, now)
     }
 
+    /// An app's public env key, with the root signer's word that it is the app's as of `now`, in Unix seconds.
+    pub fn signed_env_key(&self, app_id: AppId, now: u64) -> Result<SignedEnvKey, KeyError> {
+        let public_key = self.env_key(app_id)?.public_key();
+        let statement = EnvKeyStatement { app_id, epoch: self.epoch, timestamp: now, public_key };
+        Ok(SignedEnvKey { signature: self.signer.sign(&statement.digest())?, statement })
+    }
+
+    pub(super) fn env_key(&self, app_id: AppId) -> Result<EnvPrivateKey, KeyError> {
+        let name = KeyName::of_app(Purpose::AppEnv, self.epoch, app_id);
+        self.prk.expand(&name).map(EnvPrivateKey::new)
+    }
+
     /// The signer of endorsements.
     #[must_use]
     pub fn root_signer(&self) -> &RootSigner {
@@ -130,6 +143,15 @@ impl RootKeys {
     pub(super) fn expand<const N: usize>(&self, name: &KeyName<'_>) -> Result<Secret<N>, KeyError> {
         self.prk.expand(name)
     }
+}
+
+/// What anyone may be told of an app's env key, and check with the root key that stands on chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignedEnvKey {
+    /// Whose key it is, of which epoch, and when that was said.
+    pub statement: EnvKeyStatement,
+    /// The root signer's signature.
+    pub signature: RecoverableSignature,
 }
 
 /// The public keys of a root: what the `DstackKms` contract holds, and clients pin.

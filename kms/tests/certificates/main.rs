@@ -1,6 +1,9 @@
 //! Certificates, judged by rustls' own verifier: what chains, and what does not.
 #![allow(non_snake_case, missing_docs, clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used)]
 
+mod csr;
+mod rogue;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -171,159 +174,6 @@ fn leaf__should_end_with_its_issuer() {
     assert_eq!(error.code.as_str(), "certificate-issuer-expired");
     // A clock beyond the calendar.
     assert_eq!(root.app_ca(APP, &policy(), u64::MAX).err().unwrap().code(), "key-certificate");
-}
-
-/// What somebody could issue who had the private key of an app's CA, for instance a faulty node: verifiers must refuse
-/// what goes beyond the CA's certificate.
-mod rogue {
-    use p256::pkcs8::EncodePrivateKey as _;
-
-    use super::*;
-
-    /// The root and the app of docs/vectors/keys.json, which holds the CA's private key too.
-    fn scene() -> (RootKeys, AppCa, KeyPair) {
-        let vectors = include_str!("../../docs/vectors/keys.json");
-        let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
-        let bytes = |path: &str| hex::decode(vectors.pointer(path).unwrap().as_str().unwrap()).unwrap();
-        let hardened = harden(MemoryLocking::InsecureOff).unwrap();
-        let secret = Secret::copy_of(&bytes("/root")).unwrap();
-        let root = RootSecret::from_secret(RootEpoch(0), secret, &hardened).unwrap().keys().unwrap();
-        let app = AppId::try_from(bytes("/app_id").as_slice()).unwrap();
-        let key = p256::SecretKey::from_slice(&bytes("/epochs/0/keys/app_ca/private")).unwrap();
-        let key = KeyPair::try_from(key.to_pkcs8_der().unwrap().as_bytes().to_vec()).unwrap();
-        let ca = root.app_ca(app, &policy(), NOW).unwrap();
-        assert_eq!(key.subject_public_key_info(), ca.spki_der());
-        (root, ca, key)
-    }
-
-    fn own_name() -> String {
-        "202122232425262728292a2b2c2d2e2f30313233.apps.internal".to_owned()
-    }
-
-    /// The CA as an issuer outside of our code: its name and its key.
-    fn issuer(key: KeyPair) -> Issuer<'static, KeyPair> {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        let name = "KMS app CA 202122232425262728292a2b2c2d2e2f30313233";
-        params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        params.distinguished_name.push(rcgen::DnType::OrganizationName, "Onchain KMS");
-        Issuer::new(params, key)
-    }
-
-    fn wanted() -> CertificateParams {
-        let mut params = CertificateParams::new(vec![own_name()]).unwrap();
-        params.not_after = time::OffsetDateTime::from_unix_timestamp(4_000_000_000).unwrap();
-        params
-    }
-
-    fn issue(ca_key: KeyPair, params: &CertificateParams) -> (Vec<u8>, KeyPair) {
-        let key = KeyPair::generate().unwrap();
-        (params.signed_by(&key, &issuer(ca_key)).unwrap().der().to_vec(), key)
-    }
-
-    #[test]
-    fn app__should_be_able_to_issue_for_its_own_names() {
-        let (root, ca, key) = scene();
-        server(&root, &ca, &issue(key, &wanted()).0, NOW).unwrap();
-    }
-
-    #[test]
-    fn app__should_not_be_able_to_issue_for_others_names_or_addresses() {
-        let other = format!("{}.apps.internal", AppId([0x22; 20]));
-        for foreign in [other.as_str(), "example.org", "127.0.0.1", "::1"] {
-            let (root, ca, key) = scene();
-            let (rogue, _) = issue(key, &CertificateParams::new(vec![foreign.to_owned()]).unwrap());
-            let error = server(&root, &ca, &rogue, NOW).unwrap_err();
-            assert!(error.contains("NameConstraintViolation"), "{foreign}: {error}");
-        }
-    }
-
-    #[test]
-    fn app__should_not_be_able_to_make_another_authority() {
-        let (root, ca, key) = scene();
-        let mut params = wanted();
-        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let (sub, sub_key) = issue(key, &params);
-        let issuer = Issuer::new(params, sub_key);
-        let leaf = wanted().signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().der().to_vec();
-        let error = verify(&root, &[&ca.certificate().der, &sub], &leaf, NOW, KeyUsage::server_auth());
-        assert!(error.unwrap_err().contains("PathLenConstraintViolated"));
-    }
-
-    #[test]
-    fn app__should_not_outlive_its_ca() {
-        let (root, ca, key) = scene();
-        let error = server(&root, &ca, &issue(key, &wanted()).0, NOW + 366 * DAY).unwrap_err();
-        assert!(error.contains("CertExpired"), "{error}");
-    }
-}
-
-/// PKCS #10 requests, made by rcgen.
-mod csr {
-    use rcgen::ExtendedKeyUsagePurpose::{self, ClientAuth, CodeSigning, ServerAuth};
-
-    use super::*;
-
-    fn csr(names: &[&str], usages: &[ExtendedKeyUsagePurpose]) -> Vec<u8> {
-        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names).unwrap();
-        params.extended_key_usages = usages.to_vec();
-        params.serialize_request(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
-    }
-
-    fn read(der: &[u8]) -> Result<LeafRequest, CertificateDeny> {
-        LeafRequest::from_csr(der, policy().max_leaf_lifetime())
-    }
-
-    #[test]
-    fn csr__should_become_a_certificate_within_the_policy() {
-        let root = root(1);
-        let ca = app_ca(&root);
-        let request = read(&csr(&[app_name("").as_str()], &[])).unwrap();
-        assert_eq!(request.usages, BTreeSet::from([LeafUsage::Server]));
-        let leaf = ca.issue_leaf(&request, &policy(), NOW).unwrap();
-        server(&root, &ca, &leaf.der, NOW).unwrap();
-        assert_eq!(leaf.validity.not_after, NOW + 30 * DAY);
-        let both = read(&csr(&[app_name("").as_str()], &[ServerAuth, ClientAuth])).unwrap();
-        assert_eq!(both.usages.len(), 2);
-        let foreign = read(&csr(&["example.org"], &[])).unwrap();
-        assert_eq!(
-            ca.issue_leaf(&foreign, &policy(), NOW).unwrap_err().code.as_str(),
-            "certificate-name-outside"
-        );
-    }
-
-    #[test]
-    fn csr__should_be_refused_for_what_no_leaf_is_given() {
-        let own = app_name("");
-        for (der, code) in [
-            (csr(&[own.as_str(), "127.0.0.1"], &[]), "certificate-request"),
-            (csr(&["*.example.org"], &[]), "certificate-name"),
-            (csr(&[own.as_str()], &[CodeSigning]), "certificate-request"),
-            (vec![], "certificate-request"),
-            (vec![0x30; MAX_CSR_BYTES + 1], "certificate-request"),
-        ] {
-            assert_eq!(read(&der).unwrap_err().code.as_str(), code);
-        }
-        let mut ca = CertificateParams::new(vec![own.to_string()]).unwrap();
-        ca.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
-        let der = ca.serialize_request(&KeyPair::generate().unwrap()).unwrap().der().to_vec();
-        assert_eq!(read(&der).unwrap_err().code.as_str(), "certificate-request");
-    }
-
-    #[test]
-    fn csr__should_prove_possession_of_its_key() {
-        let good = csr(&[app_name("").as_str()], &[]);
-        read(&good).unwrap();
-        let accepted: Vec<_> = (0..good.len())
-            .filter(|at| {
-                let mut changed = good.clone();
-                changed[*at] ^= 1;
-                read(&changed).is_ok()
-            })
-            .collect();
-        assert_eq!(accepted, [0_usize; 0], "bytes that can be changed");
-    }
 }
 
 fn node_request(names: &[DnsName]) -> NodeRequest {
