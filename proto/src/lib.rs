@@ -2,7 +2,14 @@
 //!
 //! Holds no logic. What each field means, its length and its bounds stand in the `.proto` files and in
 //! `docs/PROTOCOL.md`. The messages that carry keys have no `Debug`, so that no log can show them.
-#![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic, reason = "generated code")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated code"
+)]
 
 /// Version 1 of the protocol.
 pub mod v1 {
