@@ -155,13 +155,11 @@ fn forbid_for_dev(section: &mut Section<'_>) {
 
 fn sole_provider(section: &mut Section<'_>, urls: Vec<RpcUrl>) -> Option<Providers> {
     let found = format!("{} providers", urls.len());
-    match <[RpcUrl; 1]>::try_from(urls) {
-        Ok([url]) => Some(Providers::InsecureDev(url)),
-        Err(_) => {
-            section.fault(FaultCode::Conflict, "rpc", found, "one provider beside insecure_dev_chain");
-            None
-        }
-    }
+    let Ok([url]) = <[RpcUrl; 1]>::try_from(urls) else {
+        section.fault(FaultCode::Conflict, "rpc", found, "one provider beside insecure_dev_chain");
+        return None;
+    };
+    Some(Providers::InsecureDev(url))
 }
 
 fn check_quorum(section: &mut Section<'_>, urls: &[RpcUrl], threshold: usize, single: bool) {

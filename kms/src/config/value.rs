@@ -131,19 +131,16 @@ impl Bounds {
     }
 
     pub(super) fn read(self, sink: &mut Sink<'_>, node: &Node) -> Option<u64> {
-        let number = match node {
-            Node::Integer(number) => *number,
-            Node::Raw(text) => match text.trim().replace('_', "").parse() {
-                Ok(number) => number,
-                Err(_) => {
-                    sink.fault(FaultCode::WrongType, "a text that is no number", self.expected());
-                    return None;
-                }
-            },
-            other => {
-                sink.fault(FaultCode::WrongType, other.describe(), self.expected());
-                return None;
+        let (number, found) = match node {
+            Node::Integer(number) => (Some(*number), String::new()),
+            Node::Raw(text) => {
+                (text.trim().replace('_', "").parse().ok(), "a text that is no number".to_owned())
             }
+            other => (None, other.describe()),
+        };
+        let Some(number) = number else {
+            sink.fault(FaultCode::WrongType, found, self.expected());
+            return None;
         };
         let value = u64::try_from(number).ok().filter(|value| (self.min..=self.max).contains(value));
         if value.is_none() {

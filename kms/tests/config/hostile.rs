@@ -40,7 +40,7 @@ fn syntax__should_be_reported_with_every_line_and_alone() {
 
 #[test]
 fn syntax__should_not_hide_a_malformed_override() {
-    let found = faults(Config::parse("kms.toml", b"=", [("KMS_NODE__X", "1")], &["y".to_owned()]));
+    let found = faults(Config::parse("kms.toml", b"x = 1\nx = 2", [("KMS_NODE__X", "1")], &["y".to_owned()]));
     let codes: Vec<_> = found.iter().map(|(code, _)| *code).collect();
     assert_eq!(codes, [FaultCode::Syntax, FaultCode::BadOverride, FaultCode::BadOverride]);
 }
