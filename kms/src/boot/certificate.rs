@@ -1,8 +1,7 @@
 //! Leaf certificates for an app that has been given its keys on the same connection.
 //!
-//! The connection says which app it is; the request proves that the app holds the key, and says what it would like. Policy
-//! decides. The chain is not asked again: the app was allowed on this very connection, which ends within minutes, and it
-//! holds its CA's key.
+//! The connection says which app it is; the chain is asked once more, so that a revocation ends certificates too; the
+//! request proves that the app holds the key, and says what it would like; policy decides.
 
 use std::sync::Arc;
 
@@ -13,9 +12,9 @@ use super::release::{reference_message, underivable};
 use super::session::{Draft, unrecorded};
 use crate::keys::{LeafRequest, Lifetime};
 use crate::node::Node;
-use crate::record::{EvidenceStamp, Outcome, Subject, digest};
+use crate::record::{Outcome, Subject, digest};
 use crate::refusal::{NodeCode, Refused};
-use crate::server::Connection;
+use crate::server::{Connection, Released};
 
 /// Issues a certificate, once that is recorded.
 pub(super) async fn sign(
@@ -23,17 +22,25 @@ pub(super) async fn sign(
     connection: &Connection,
     request: SignAppCertificateRequest,
 ) -> Result<SignAppCertificateResponse, Refused> {
-    let app_id = connection.released_to().ok_or_else(not_released)?;
+    let Released { identity, question } = connection.released().ok_or_else(not_released)?;
     node.standing.check()?;
     let lifetime = Lifetime::from_secs(request.lifetime_seconds).map_err(Refusal::lift)?;
     let request = LeafRequest::from_csr(&request.certificate_request, lifetime).map_err(Refusal::lift)?;
-    let (now, policy) = (node.now(), &node.certificate_policy);
-    let ca = node.root.app_ca(app_id, policy, now).map_err(|error| underivable(&error))?;
+    let now = node.now();
+    let reading = node.chain.ask(&question, now).await.map_err(Refusal::lift)?;
+    let mut draft = Draft::new(Subject::AppCertificate, now);
+    draft.evidence.witness = Some(hex::encode(reading.witness.digest()));
+    draft.identity = Some(identity.clone());
+    if let Some(denial) = reading.decision.denial {
+        return Err(draft.deny(node, denial.lift()).await);
+    }
+    let policy = &node.certificate_policy;
+    let ca = node.root.app_ca(identity.app_id, policy, now).map_err(|error| underivable(&error))?;
     let leaf = ca.issue_leaf(&request, policy, now).map_err(Refusal::lift)?;
-    let evidence = EvidenceStamp { certificate: digest(&leaf.der), ..EvidenceStamp::default() };
-    let draft = Draft { evidence, ..Draft::new(Subject::AppCertificate { app_id }, now) };
+    draft.evidence.certificate = digest(&leaf.der);
+    let block = reading.decision.latest;
     let released = vec!["app-certificate"];
-    let outcome = Outcome::Allow { block: None, root_epoch: node.root.epoch().0, released };
+    let outcome = Outcome::Allow { block, root_epoch: node.root.epoch().0, released };
     let reference = node.recorder.append(&draft.record(node, outcome)).await;
     let reference = reference.map_err(|fault| unrecorded(&fault))?;
     let chain = vec![leaf.der, ca.certificate().der.clone(), node.root.root_ca().certificate().to_vec()];

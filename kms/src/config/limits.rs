@@ -1,0 +1,106 @@
+//! `[limits]`: how much of everything. No queue is unbounded, no wait without an end; each default has its reason here.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::fault::FaultCode;
+use super::reader::Section;
+use super::value::Bounds;
+
+/// Open connections. Each holds two file descriptors and about 100 KiB: 400 MiB when all are in use.
+pub const CONNECTIONS: Bounds = Bounds::new(4096, 1, 65_536);
+/// Open connections from one IP address. A whole data centre may stand behind one, an attacker too.
+pub const CONNECTIONS_PER_ADDRESS: Bounds = Bounds::new(64, 1, 65_536);
+/// TLS handshakes at once. Each costs about a millisecond of a core.
+pub const HANDSHAKES: Bounds = Bounds::new(256, 1, 65_536);
+/// The time for a handshake, in milliseconds: several round trips of a bad link.
+pub const HANDSHAKE_TIMEOUT_MS: Bounds = Bounds::new(5_000, 100, 60_000);
+/// The time for a request, in milliseconds: two rounds at an RPC provider that are slow, and a fetch of collateral.
+pub const REQUEST_TIMEOUT_MS: Bounds = Bounds::new(20_000, 1_000, 120_000);
+/// How long a connection may be silent, in seconds. A guest that boots asks at once.
+pub const IDLE_TIMEOUT_S: Bounds = Bounds::new(60, 5, 3_600);
+/// The life of a connection, in seconds: nobody stays for ever, and a new certificate is soon seen by all.
+pub const CONNECTION_MAX_AGE_S: Bounds = Bounds::new(600, 10, 86_400);
+/// Quotes that are verified at once; 0 is one per core. A verification is arithmetic and waits for nothing.
+pub const VERIFICATIONS: Bounds = Bounds::new(0, 0, 1_024);
+/// Quotes that wait for each worker. At a millisecond each, the last one waits for a fraction of a second.
+pub const VERIFICATION_QUEUE: Bounds = Bounds::new(16, 1, 4_096);
+/// Releases to one app per minute. An app boots its instances again, it does not do so every second.
+pub const RELEASES_PER_APP_PER_MINUTE: Bounds = Bounds::new(60, 1, 100_000);
+/// Releases to one device per minute, for the same reason.
+pub const RELEASES_PER_DEVICE_PER_MINUTE: Bounds = Bounds::new(60, 1, 100_000);
+/// How long a challenge's nonce counts, in seconds. A stock guest makes a quote in one to a few.
+pub const NONCE_LIFETIME_S: Bounds = Bounds::new(60, 5, 300);
+/// Quotes of its own that the node makes on request, per minute. A stock guest kernel makes about one a second.
+pub const FRESH_QUOTES_PER_MINUTE: Bounds = Bounds::new(30, 1, 600);
+
+/// How much of everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections.
+    pub connections: usize,
+    /// Open connections from one IP address.
+    pub connections_per_address: usize,
+    /// TLS handshakes at once.
+    pub handshakes: usize,
+    /// The time for a handshake.
+    pub handshake_timeout: Duration,
+    /// The time for a request.
+    pub request_timeout: Duration,
+    /// How long a connection may be silent.
+    pub idle_timeout: Duration,
+    /// The life of a connection.
+    pub connection_max_age: Duration,
+    /// Quotes that are verified at once; none is one per core.
+    pub verifications: Option<NonZeroUsize>,
+    /// Quotes that wait for each worker.
+    pub verification_queue: usize,
+    /// Releases to one app per minute.
+    pub releases_per_app_per_minute: usize,
+    /// Releases to one device per minute.
+    pub releases_per_device_per_minute: usize,
+    /// How long a challenge's nonce counts.
+    pub nonce_lifetime: Duration,
+    /// Quotes of its own that the node makes on request, per minute.
+    pub fresh_quotes_per_minute: usize,
+}
+
+impl Limits {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let limits = Self {
+            connections: section.count("connections", CONNECTIONS),
+            connections_per_address: section.count("connections_per_address", CONNECTIONS_PER_ADDRESS),
+            handshakes: section.count("handshakes", HANDSHAKES),
+            handshake_timeout: section.millis("handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
+            request_timeout: section.millis("request_timeout_ms", REQUEST_TIMEOUT_MS),
+            idle_timeout: section.seconds("idle_timeout_s", IDLE_TIMEOUT_S),
+            connection_max_age: section.seconds("connection_max_age_s", CONNECTION_MAX_AGE_S),
+            verifications: NonZeroUsize::new(section.count("verifications", VERIFICATIONS)),
+            verification_queue: section.count("verification_queue", VERIFICATION_QUEUE),
+            releases_per_app_per_minute: section
+                .count("releases_per_app_per_minute", RELEASES_PER_APP_PER_MINUTE),
+            releases_per_device_per_minute: section
+                .count("releases_per_device_per_minute", RELEASES_PER_DEVICE_PER_MINUTE),
+            nonce_lifetime: section.seconds("nonce_lifetime_s", NONCE_LIFETIME_S),
+            fresh_quotes_per_minute: section.count("fresh_quotes_per_minute", FRESH_QUOTES_PER_MINUTE),
+        };
+        limits.check(section);
+        limits
+    }
+
+    /// Limits that another one would make meaningless.
+    fn check(&self, section: &mut Section<'_>) {
+        let age = self.connection_max_age;
+        let rules = [
+            (self.connections_per_address <= self.connections, "connections_per_address", "connections"),
+            (self.handshakes <= self.connections, "handshakes", "connections"),
+            (self.idle_timeout <= age, "idle_timeout_s", "connection_max_age_s"),
+            (self.nonce_lifetime <= age, "nonce_lifetime_s", "connection_max_age_s"),
+            (self.request_timeout <= age, "request_timeout_ms", "connection_max_age_s"),
+            (self.handshake_timeout <= self.request_timeout, "handshake_timeout_ms", "request_timeout_ms"),
+        ];
+        for (_, key, other) in rules.into_iter().filter(|(holds, ..)| !holds) {
+            section.fault(FaultCode::Conflict, key, "more", &format!("at most as much as {other}"));
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The configuration as operators meet it: faults, layers, the documented example, what is insecure, the policy digest.
+#![allow(
+    non_snake_case,
+    missing_docs,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
+mod example;
+mod faults;
+mod hostile;
+mod insecure;
+mod layers;
+mod policy;
+mod support;
