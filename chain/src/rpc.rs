@@ -104,6 +104,8 @@ pub enum RpcFault {
         code: i64,
         /// The provider's text, for people.
         message: String,
+        /// What a contract reverted with; none where the error is no revert, or the provider keeps it to itself.
+        data: Option<alloy::primitives::Bytes>,
     },
     /// A call's result has not the form that the method promises.
     #[error("a malformed result of {0}")]
@@ -283,17 +285,28 @@ struct Response {
     error: Option<ErrorObject>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct ErrorObject {
     code: i64,
     #[serde(default)]
     message: String,
+    #[serde(default)]
+    data: Value,
+}
+
+impl From<ErrorObject> for RpcFault {
+    fn from(error: ErrorObject) -> Self {
+        // Some put a word before the bytes.
+        let data = error.data.as_str().map(|text| text.trim_start_matches("Reverted "));
+        let data = data.and_then(|text| text.parse().ok());
+        Self::Error { code: error.code, message: sanitise(&error.message), data }
+    }
 }
 
 impl Response {
     fn into_result(self) -> RpcResult {
         match self.error {
-            Some(ErrorObject { code, message }) => Err(RpcFault::Error { code, message: sanitise(&message) }),
+            Some(error) => Err(error.into()),
             None => Ok(self.result.unwrap_or(Value::Null)),
         }
     }
@@ -307,7 +320,7 @@ fn in_order(answer: &[u8], first: u64, count: usize) -> Result<Vec<RpcResult>, R
         Err(_) => vec![serde_json::from_slice(answer).map_err(|_| RpcFault::NotJson)?],
     };
     if let [Response { id: Value::Null, error: Some(error), .. }] = &*responses {
-        return Err(RpcFault::Error { code: error.code, message: sanitise(&error.message) });
+        return Err(error.clone().into());
     }
     let mut by_id = BTreeMap::new();
     for response in responses {
@@ -346,7 +359,7 @@ mod tests {
         let other = br#"[{"jsonrpc":"2.0","id":999,"result":"0x1"}]"#;
         assert_eq!(fault_of(Answer::Raw(other.to_vec())).await, RpcFault::WrongId);
         let error = br#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"no\nbatch"}}"#;
-        let expected = RpcFault::Error { code: -32000, message: r"no\nbatch".to_owned() };
+        let expected = RpcFault::Error { code: -32000, message: r"no\nbatch".to_owned(), data: None };
         assert_eq!(fault_of(Answer::Raw(error.to_vec())).await, expected);
     }
 

@@ -10,6 +10,7 @@ use kms_attestation::root::RootError;
 use crate::compose::ComposeError;
 use crate::input::MAX_INPUT_BYTES;
 use crate::outcome::{Exit, Outcome};
+use crate::owner::OwnerError;
 
 /// Why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,9 @@ pub(crate) enum CtlError {
     /// The evidence itself is refused, in a command that prints no verdict.
     #[error("refused: {0}; {fix}", fix = .0.code.fix())]
     Refused(#[from] DenyReason),
+    /// An owner's command was not carried out.
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
 }
 
 impl CtlError {
@@ -55,6 +59,7 @@ impl CtlError {
         let exit = match self {
             Self::NotWritten { .. } | Self::Encode(_) => Exit::NotWritten,
             Self::Refused(_) => Exit::Refused,
+            Self::Owner(error) => error.exit(),
             _ => Exit::Usage,
         };
         Outcome { exit, stdout: Vec::new(), stderr: format!("error: {self}\n") }
