@@ -95,7 +95,7 @@ pub(crate) enum TimelockStep {
 #[command(next_help_heading = "Governance")]
 pub(crate) struct ProposalArgs {
     /// The Safe that is to send the batch
-    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address, conflicts_with_all = ["private_key_file", "keystore"])]
     pub(crate) safe: Option<Address>,
     /// Replace an existing batch file
     #[arg(long, requires = "safe_batch")]

@@ -9,7 +9,11 @@ use std::fmt;
 use kms_chain::{ChainDenyCode, RpcFault};
 use serde::Serialize;
 
+use crate::layout::hang;
 use crate::outcome::Exit;
+
+/// The width of a label with the space around it: 66 characters, a hash with 0x, fit beside it.
+const INDENT: usize = 12;
 
 macro_rules! faults {
     ($($(#[doc = $doc:literal])+ $name:ident = $code:literal, $exit:ident, $message:literal, $fix:literal;)+) => {
@@ -87,7 +91,7 @@ faults! {
     /// Not mined in time.
     NotConfirmed = "not-confirmed", Undecided,
         "The transaction was sent, but not seen in a block in time.",
-        "Run the same command again later: it sends nothing if the change has happened by then.";
+        "Look for that transaction first; run the command again once it is mined, or dropped.";
     /// The sender cannot pay the fee.
     InsufficientFunds = "insufficient-funds", Refused,
         "The sender cannot pay the fee.", "Send it funds on this chain.";
@@ -201,10 +205,9 @@ impl OwnerError {
 impl fmt::Display for OwnerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { fault, found, expected, .. } = self;
-        writeln!(f, "{}: {}", fault.code(), fault.message())?;
-        writeln!(f, "  found     {found}")?;
-        writeln!(f, "  expected  {expected}")?;
-        write!(f, "  fix       {}", self.fix())
+        let rows = [("found", &**found), ("expected", expected), ("fix", self.fix())];
+        let rows = rows.map(|(label, text)| hang(&format!("  {label:<10}"), INDENT, text)).concat();
+        write!(f, "{}\n  {}\n{}", fault.code(), fault.message(), rows.trim_end())
     }
 }
 
@@ -221,6 +224,15 @@ mod tests {
         let codes: BTreeSet<_> = Fault::ALL.iter().map(|fault| fault.code()).collect();
         assert_eq!(codes.len(), Fault::ALL.len());
         assert!(codes.iter().all(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+    }
+
+    #[test]
+    fn faults__should_be_documented() {
+        let documented = include_str!("../../../docs/owners.md");
+        for fault in Fault::ALL {
+            let row = format!("| `{}` | {} |", fault.code(), fault.exit() as u8);
+            assert!(documented.contains(&row), "{row}");
+        }
     }
 
     #[test]

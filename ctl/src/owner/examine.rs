@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::error::{Fault, OwnerError};
 use super::history::{self, Event, List, Rebuilt};
-use super::proposal::checksummed;
+use super::proposal::{checksummed, checksummed_if_any};
 use super::provider::{self, At, Block, Provider};
 
 /// Where a proxy keeps the address of its code (ERC-1967).
@@ -30,8 +30,10 @@ pub(crate) struct Base {
     #[serde(serialize_with = "checksummed")]
     pub(crate) owner: Address,
     /// Null where ownership is not on offer, or the contract has no second step.
+    #[serde(serialize_with = "checksummed_if_any")]
     pub(crate) pending_owner: Option<Address>,
     /// The proxy's code (ERC-1967); null where the contract is no such proxy.
+    #[serde(serialize_with = "checksummed_if_any")]
     pub(crate) implementation: Option<Address>,
     /// The first block whose events were read.
     pub(crate) from_block: u64,

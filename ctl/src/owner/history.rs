@@ -3,12 +3,13 @@
 //! Threat: a provider that leaves events out. Nothing here is believed: `status` compares every entry with the state.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use alloy::primitives::{Address, B256, Bytes, LogData, U64};
 use alloy::sol_types::SolEvent;
 use kms_chain::RpcFault;
 use kms_chain::rpc::RpcCall;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::json;
 
 use super::error::{Fault, OwnerError};
@@ -46,10 +47,24 @@ impl Event {
 
 /// An entry of a list, and what put it there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Entry {
-    pub(crate) value: B256,
+pub(crate) struct Entry<T: Display = B256> {
+    #[serde(serialize_with = "as_text")]
+    pub(crate) value: T,
     pub(crate) block_number: u64,
     pub(crate) transaction: B256,
+}
+
+impl Entry {
+    /// The same of the address in the word.
+    pub(crate) fn into_address(self) -> Entry<Address> {
+        let Self { value, block_number, transaction } = self;
+        Entry { value: Address::from_word(value), block_number, transaction }
+    }
+}
+
+/// An address has a checksum in this form.
+fn as_text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
 }
 
 /// A list that two events make: one adds a word, the other takes it away.

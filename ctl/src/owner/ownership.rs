@@ -45,6 +45,7 @@ pub(crate) fn transfer(
     args: &WriteArgs,
 ) -> Result<WriteReport, CtlError> {
     let Offer { contract, new_owner, confirmed } = *offer;
+    let (ownership, _) = write::look(provider, contract, None)?;
     let doubt = doubt(provider, new_owner)?;
     if let (Some(doubt), Confirmed::No) = (&doubt, confirmed) {
         let expected = "an account with a history";
@@ -56,7 +57,6 @@ pub(crate) fn transfer(
         .into());
     }
     let means = Means::open(args)?;
-    let (ownership, _) = write::look(provider, contract, None)?;
     let two_steps = ownership.pending.is_some();
     let mut change = change::transfer_ownership(contract, ownership.owner, new_owner);
     if !two_steps {

@@ -6,7 +6,7 @@ use alloy::primitives::{Address, B256};
 use serde::Serialize;
 
 use super::change::Change;
-use super::proposal::{Call, checksummed, timelock::OperationReport};
+use super::proposal::{Call, checksummed, checksummed_if_any, timelock::OperationReport};
 use super::transact::Receipt;
 use crate::layout::hang;
 use crate::style::{Style, Tone};
@@ -42,6 +42,7 @@ pub(crate) struct WriteReport {
     #[serde(serialize_with = "checksummed")]
     pub(crate) contract: Address,
     /// Who sends; null where that is not known.
+    #[serde(serialize_with = "checksummed_if_any")]
     pub(crate) sender: Option<Address>,
     /// What was sent, in order.
     pub(crate) transactions: Vec<TransactionReport>,
@@ -60,11 +61,16 @@ pub(crate) struct WriteReport {
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Deployed {
     /// The application's identity and contract.
+    #[serde(serialize_with = "checksummed_if_any")]
     pub(crate) app_id: Option<Address>,
     /// The KMS contract.
+    #[serde(serialize_with = "checksummed_if_any")]
     pub(crate) kms: Option<Address>,
+    #[serde(serialize_with = "checksummed_if_any")]
     pub(crate) kms_implementation: Option<Address>,
+    #[serde(serialize_with = "checksummed_if_any")]
     pub(crate) app_implementation: Option<Address>,
+    #[serde(serialize_with = "checksummed")]
     pub(crate) owner: Address,
 }
 

@@ -1,5 +1,7 @@
 //! The text of both kinds of `status`: who owns the contract, and lists with what put each entry there.
 
+use std::fmt::Display;
+
 use super::examine::Base;
 use super::history::Entry;
 use super::report::line;
@@ -23,14 +25,14 @@ pub(crate) fn base_text(base: &Base, style: Style) -> String {
 }
 
 /// A list under its heading: each entry, and faintly below it what put it there.
-pub(crate) fn list_text(heading: &str, entries: &[Entry], style: Style) -> String {
+pub(crate) fn list_text<T: Display>(heading: &str, entries: &[Entry<T>], style: Style) -> String {
     let heading = style.paint(Tone::Heading, heading);
     let none = if entries.is_empty() { "  none\n" } else { "" };
     let entries: Vec<String> = entries.iter().map(|entry| entry_text(entry, style)).collect();
     format!("\n{heading}\n{none}{}", entries.concat())
 }
 
-fn entry_text(entry: &Entry, style: Style) -> String {
+fn entry_text<T: Display>(entry: &Entry<T>, style: Style) -> String {
     let block = style.paint(Tone::Faint, &format!("    block {}", entry.block_number));
     let transaction = style.paint(Tone::Faint, &format!("    tx {}", entry.transaction));
     format!("  {}\n{block}\n{transaction}\n", entry.value)

@@ -80,7 +80,7 @@ pub(crate) fn send(
     let sent = provider.ask_one(RpcCall { method: "eth_sendRawTransaction", params: json!([raw]) });
     if let Err(fault) = sent {
         // It may have arrived nevertheless.
-        let fix = format!("Look for transaction {hash}, then run the same command again.");
+        let fix = format!("Look for transaction {hash} first; run the command again if it is nowhere.");
         return Err(provider.fault(&fault).fixed_by(fix));
     }
     confirm(provider, hash, Duration::from_secs(args.timeout))

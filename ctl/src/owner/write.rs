@@ -145,8 +145,11 @@ pub(crate) fn run(
     let direct = args.proposal.timelock.is_none() && matches!(means, Means::Signer(_));
     if !direct {
         // The transaction of a signer is simulated as it is sent.
-        let from = means.actor(args).unwrap_or(ownership.owner);
-        errand.simulate(change, from)?;
+        let entitled = match change.who {
+            Who::PendingOwner => ownership.pending.unwrap_or_default(),
+            Who::Owner | Who::Anyone => ownership.owner,
+        };
+        errand.simulate(change, means.actor(args).unwrap_or(entitled))?;
     }
     match args.proposal.timelock {
         Some(timelock) => errand.through_timelock(timelock, change, report),

@@ -46,7 +46,8 @@ pub(crate) enum AppCommand {
 
 const DEPLOY_HELP: &str = "\
 The app id is the new contract's address. It stays the same for ever, and the
-app's keys are derived from it.
+app's keys are derived from it. Each run deploys another app: after a timeout
+look for the transaction, or in `kms status`, before running it again.
 
 Example:
   kmsctl app deploy --kms 0xKMS --device 0xDEVICE --compose-hash 0xHASH \\
@@ -56,6 +57,9 @@ Exit codes: 0 deployed or handed over, 10 refused, 3 the provider could not
 be asked, 2 wrong usage or an unusable file, 1 the result could not be written.";
 
 const STATUS_HELP: &str = "\
+Lists come from events, and every entry is compared with the state. A hash whose
+events a provider leaves out altogether is not listed; `app check` asks for one.
+
 Example:
   kmsctl app status --app 0xAPP --kms 0xKMS --rpc https://rpc.example.org
 

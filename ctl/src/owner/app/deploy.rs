@@ -34,8 +34,10 @@ pub(super) fn deploy(provider: &Provider, args: &DeployArgs) -> Result<WriteRepo
 /// The factory's call, in the form that this KMS contract knows.
 fn supported(provider: &Provider, args: &DeployArgs, owner: Address) -> Result<Change, OwnerError> {
     let (newer, older) = (newer(args, owner), older(args, owner));
-    let calls = [&newer, &older].map(|change| provider::simulate(owner, Some(args.kms), &change.data));
-    let mut answers = provider.ask(&calls)?;
+    let [newer_call, older_call] =
+        [&newer, &older].map(|change| provider::simulate(owner, Some(args.kms), &change.data));
+    let mut answers = provider.ask(&[provider::chain_id(), newer_call, older_call])?;
+    provider.expect_chain(&mut answers)?;
     let Err(revert) = answers.returned()? else { return Ok(newer) };
     // Without a reason: there is no such function.
     match answers.returned()? {

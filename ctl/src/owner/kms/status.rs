@@ -10,6 +10,7 @@ use crate::layout::printable;
 use crate::owner::error::OwnerError;
 use crate::owner::examine::{Base, Examination};
 use crate::owner::history::{Entry, List};
+use crate::owner::proposal::checksummed;
 use crate::owner::provider::{self, Provider};
 use crate::owner::report::line;
 use crate::owner::status_text::{base_text, list_text};
@@ -50,6 +51,7 @@ pub(super) struct StatusReport {
     #[serde(flatten)]
     base: Base,
     /// The code behind new apps' proxies; the zero address if none is set.
+    #[serde(serialize_with = "checksummed")]
     app_implementation: Address,
     gateway_app_id: String,
     k256_pubkey: Bytes,
@@ -60,8 +62,7 @@ pub(super) struct StatusReport {
     os_images: Vec<Entry>,
     aggregated_mrs: Vec<Entry>,
     devices: Vec<Entry>,
-    /// Addresses, each in a word of 32 bytes.
-    apps: Vec<Entry>,
+    apps: Vec<Entry<Address>>,
 }
 
 /// Reads it all as of one block; a contradiction is an error.
@@ -83,12 +84,12 @@ pub(super) fn status(provider: &Provider, args: &StatusArgs) -> Result<StatusRep
     examination.compare("the gateway", gateway, &gateway_app_id);
     let key = examination.last::<DstackKms::KmsInfoSet>().map(|event| event.k256Pubkey);
     examination.compare("the root key", key, &info.k256Pubkey);
-    let [os_images, aggregated_mrs, devices, apps] = [
+    let [os_images, aggregated_mrs, devices] = [
         examination.list(&OS_IMAGES)?.entries,
         examination.list(&MEASUREMENTS)?.entries,
         examination.list(&DEVICES)?.entries,
-        examination.list(&APPS)?.entries,
     ];
+    let apps = examination.list(&APPS)?.entries.into_iter().map(Entry::into_address).collect();
     Ok(StatusReport {
         base: examination.conclude()?,
         app_implementation,

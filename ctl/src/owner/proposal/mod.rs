@@ -45,3 +45,15 @@ impl Call {
 pub(crate) fn checksummed<S: serde::Serializer>(address: &Address, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(address)
 }
+
+/// The same; null where there is none.
+#[allow(clippy::ref_option, reason = "the form that serde asks for")]
+pub(crate) fn checksummed_if_any<S: serde::Serializer>(
+    address: &Option<Address>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match address {
+        Some(address) => serializer.collect_str(address),
+        None => serializer.serialize_none(),
+    }
+}

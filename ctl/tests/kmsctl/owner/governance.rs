@@ -5,7 +5,8 @@ use alloy::sol_types::{SolCall as _, SolConstructor as _};
 use kms_chain::bindings::{DstackApp, DstackKms, TimelockController};
 use serde_json::{Value, json};
 
-use super::{GOVERNOR, OWNER, STRANGER, World, address, bytes, error_code, text, word};
+use super::relay::Relay;
+use super::{GOVERNOR, OWNER, STRANGER, World, address, bytes, error_code, run_at, text, word};
 use crate::run::Run;
 
 const TWO_DAYS: u64 = 48 * 3600;
@@ -118,7 +119,7 @@ fn app_deploy__should_be_proposed_for_a_safe_that_becomes_the_owner() {
     let report = world.run(&["app", "deploy"], &means).exits(0).json();
     impersonate(&world, safe, &report["calls"][0]);
     let status = world.run(&["kms", "status", "--kms", &kms], &[]).exits(0).json();
-    let app = address(&json!(format!("0x{}", &status["apps"][0]["value"].as_str().unwrap()[26..])));
+    let app = address(&status["apps"][0]["value"]);
     assert_eq!(world.call(app, &DstackApp::ownerCall {}), safe);
 }
 
@@ -230,4 +231,34 @@ fn timelock__should_combine_with_a_safe() {
         world.anvil.increase_time(TWO_DAYS + 1);
     }
     assert!(world.call(app, &DstackApp::allowedDeviceIdsCall { deviceId: word(7) }));
+}
+
+#[test]
+fn acceptance__should_be_printed_for_the_pending_owner() {
+    let world = World::new();
+    let (app, safe) = (world.app(), Address::repeat_byte(0x5a));
+    let accept = with(&["--app", &text(app), "--calldata"]);
+    let early = world.run(&["app", "accept-ownership"], &accept).exits(10);
+    assert_eq!(error_code(&early), "not-pending-owner");
+    world.on_app(app, OWNER, &["transfer-ownership", &text(safe), "--yes"]).exits(0);
+    let report = world.run(&["app", "accept-ownership"], &accept).exits(0).json();
+    impersonate(&world, safe, &report["calls"][0]);
+    assert_eq!(world.call(app, &DstackApp::ownerCall {}), safe);
+}
+
+/// A contract of an older version has no pending owner.
+#[test]
+fn transfer__should_say_that_an_older_contract_hands_over_at_once() {
+    let world = World::new();
+    let app = text(world.app());
+    let selector = alloy::primitives::hex::encode_prefixed(DstackApp::pendingOwnerCall::SELECTOR);
+    let relay = Relay::start(world.anvil.port(), move |call, answer| {
+        if call["params"][0]["data"].as_str().is_some_and(|data| data.starts_with(&selector)) {
+            let error = json!({"code": 3, "message": "execution reverted", "data": "0x"});
+            *answer = json!({"id": answer["id"], "jsonrpc": "2.0", "error": error});
+        }
+    });
+    let words = ["app", "transfer-ownership", &text(world.account(STRANGER)), "--app", &app, "--yes"];
+    let report = run_at(&relay.url, &words, &with(&["--calldata"])).exits(0).json();
+    assert!(report["notes"].to_string().contains("ownership changes at once"), "{report}");
 }

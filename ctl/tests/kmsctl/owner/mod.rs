@@ -132,6 +132,21 @@ fn kms_behind_proxy(anvil: &Anvil, governor: Address, app_implementation: Addres
     anvil.deploy(governor, &[&ERC1967Proxy::BYTECODE[..], &arguments].concat())
 }
 
+#[test]
+fn help__should_have_an_example_for_each_command_and_fit_a_terminal() {
+    for group in ["app", "kms"] {
+        let list = kmsctl([group, "--help"]).exits(0).stdout;
+        let commands = list.lines().filter_map(|line| line.strip_prefix("  ")?.split_once("  "));
+        let commands = commands.map(|(name, _)| name).filter(|name| !name.is_empty() && *name != "help");
+        for command in commands.filter(|name| !name.starts_with('-')) {
+            let help = kmsctl([group, command, "--help"]).exits(0).stdout;
+            assert!(help.contains(&format!("Example:\n  kmsctl {group} {command} ")), "{help}");
+            let example = help.split("Example:").nth(1).unwrap();
+            assert!(example.lines().all(|line| line.len() <= 80), "{example}");
+        }
+    }
+}
+
 /// The code of an error in JSON output.
 fn error_code(run: &Run) -> String {
     run.json()["error"]["code"].as_str().unwrap().to_owned()

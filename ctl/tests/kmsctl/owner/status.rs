@@ -1,6 +1,8 @@
 //! `status`: what the events add up to is what the state says, and a provider that disagrees with itself is caught.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::str::FromStr;
 
 use alloy::primitives::B256;
 use kms_chain::bindings::{DstackApp, DstackKms};
@@ -10,7 +12,7 @@ use serde_json::{Value, json};
 use super::relay::Relay;
 use super::{GOVERNOR, OWNER, World, error_code, run_at, text, word};
 
-fn values(list: &Value) -> BTreeSet<B256> {
+fn values<T: FromStr<Err: Debug> + Ord>(list: &Value) -> BTreeSet<T> {
     list.as_array().unwrap().iter().map(|entry| entry["value"].as_str().unwrap().parse().unwrap()).collect()
 }
 
@@ -93,9 +95,9 @@ fn kms_status__should_be_the_state() {
     assert_eq!(values(&status["os_images"]), BTreeSet::from([word(7), word(8)]));
     assert_eq!(values(&status["aggregated_mrs"]), BTreeSet::from([word(7)]));
     assert_eq!(values(&status["devices"]), BTreeSet::from([word(7), word(8)]));
-    assert_eq!(values(&status["apps"]), BTreeSet::from([app.into_word()]));
+    assert_eq!(values(&status["apps"]), BTreeSet::from([app]));
     let code = world.call(world.kms, &DstackKms::appImplementationCall {});
-    assert_eq!(status["app_implementation"], format!("{code:?}"));
+    assert_eq!(status["app_implementation"], text(code));
 }
 
 #[test]
