@@ -17,11 +17,15 @@ use super::provider::{self, At, Provider};
 
 /// The most requests for events: at the 10,000 blocks that many providers give at once, 40 million blocks.
 const MAX_PAGES: u32 = 4096;
+/// The most events, so that no provider can fill the memory. An owner who changes something every minute makes half of
+/// them in a year.
+const MAX_EVENTS: usize = 1_000_000;
 
 /// An event, and where it stands.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Event {
+    address: Address,
     topics: Vec<B256>,
     data: Bytes,
     block_number: U64,
@@ -138,6 +142,11 @@ pub(crate) fn events(
 ) -> Result<Vec<Event>, OwnerError> {
     let (mut events, mut next, mut size) = (Vec::new(), from, to.saturating_sub(from) + 1);
     for _ in 0..MAX_PAGES {
+        if events.len() > MAX_EVENTS {
+            let found = format!("{} events up to block {next}", events.len());
+            let expected = format!("at most {MAX_EVENTS}");
+            return Err(OwnerError::new(Fault::HistoryUnavailable, found, expected));
+        }
         if next > to {
             events.sort_by_key(|event: &Event| (event.block_number, event.log_index));
             return Ok(events);
@@ -173,7 +182,11 @@ fn page(provider: &Provider, contract: Address, from: u64, to: u64) -> Result<Ve
         "toBlock": format!("{to:#x}"),
     });
     let value = provider.ask_one(RpcCall { method: "eth_getLogs", params: json!([filter]) })?;
-    serde_json::from_value(value).map_err(|_| RpcFault::Invalid("eth_getLogs"))
+    let invalid = RpcFault::Invalid("eth_getLogs");
+    let events: Vec<Event> = serde_json::from_value(value).map_err(|_| invalid.clone())?;
+    let asked =
+        |event: &Event| event.address == contract && (from..=to).contains(&event.block_number.to::<u64>());
+    if events.iter().all(asked) { Ok(events) } else { Err(invalid) }
 }
 
 #[cfg(test)]
@@ -185,6 +198,7 @@ mod tests {
 
     fn event(signature: u8, value: u8, block: u64) -> Event {
         Event {
+            address: Address::ZERO,
             topics: vec![B256::repeat_byte(signature)],
             data: B256::repeat_byte(value).into(),
             block_number: U64::from(block),

@@ -81,7 +81,7 @@ fn at_once(change: Change, contract: Address, owner: Address, new_owner: Address
 }
 
 /// What speaks against a new owner.
-fn doubt(provider: &Provider, account: Address) -> Result<Option<&'static str>, OwnerError> {
+pub(crate) fn doubt(provider: &Provider, account: Address) -> Result<Option<&'static str>, OwnerError> {
     let count = RpcCall { method: "eth_getTransactionCount", params: json!([account, "latest"]) };
     let mut answers = provider.ask(&[provider::code(account, At::Latest), count])?;
     let is_contract = !answers.value::<Bytes>("eth_getCode")?.is_empty();

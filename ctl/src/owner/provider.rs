@@ -3,6 +3,8 @@
 //! Owns how answers are read. What a provider says is believed here: a person acts on it with their own key, and every
 //! write is checked again by the contract. A node never believes a provider. The URL may hold a key and is not printed.
 
+use std::cell::Cell;
+
 use alloy::primitives::{Address, B256, Bytes, U64, U256};
 use alloy::sol_types::SolCall;
 use kms_chain::rpc::{RpcCall, RpcResult};
@@ -21,7 +23,8 @@ use crate::error::CtlError;
 pub(crate) struct Provider {
     rpc: Rpc,
     runtime: Runtime,
-    wanted_chain: Option<u64>,
+    /// The chain that `--chain-id` names, or else the first one that the provider named.
+    chain: Cell<Option<u64>>,
 }
 
 /// The state as of which something is asked.
@@ -58,7 +61,7 @@ impl Provider {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(CtlError::Runtime)?;
         let rpc = Rpc::new(&args.rpc, transport, RpcLimits::default());
         let rpc = rpc.map_err(|fault| OwnerError::provider("--rpc", &fault))?;
-        Ok(Self { rpc, runtime, wanted_chain: args.chain_id })
+        Ok(Self { rpc, runtime, chain: Cell::new(args.chain_id) })
     }
 
     /// Asks all of it in one HTTP request; the answers stand in the order of the calls.
@@ -83,15 +86,15 @@ impl Provider {
         self.runtime.block_on(async { tokio::time::sleep(time).await });
     }
 
-    /// The chain id of an answer, if it is the one that `--chain-id` names.
+    /// The chain id of an answer, if it is the one that `--chain-id` names, or else the same as before: a provider must
+    /// not show one chain and have a transaction signed for another.
     pub(crate) fn expect_chain(&self, answers: &mut Answers) -> Result<u64, OwnerError> {
         let found = answers.value::<U64>("eth_chainId")?.to::<u64>();
-        match self.wanted_chain {
-            Some(wanted) if wanted != found => Err(OwnerError::new(
-                Fault::WrongChain,
-                format_args!("chain {found}"),
-                format_args!("chain {wanted}"),
-            )),
+        match self.chain.replace(Some(found)) {
+            Some(wanted) if wanted != found => {
+                let (found, wanted) = (format!("chain {found}"), format!("chain {wanted}"));
+                Err(OwnerError::new(Fault::WrongChain, found, wanted))
+            }
             _ => Ok(found),
         }
     }

@@ -14,13 +14,20 @@ use alloy::eips::eip2718::Encodable2718;
 use alloy::primitives::{Address, B256, Bytes};
 use alloy::signers::SignerSync;
 use alloy::signers::local::PrivateKeySigner;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::error::{Fault, OwnerError};
 use crate::error::CtlError;
 
-/// The largest key or password file, in bytes.
-const MAX_SECRET_BYTES: usize = 1024;
+/// The largest key, keystore or password file, in bytes.
+const MAX_SECRET_BYTES: usize = 4096;
+/// Four times the cost that wallets choose: 1 GiB of memory with the usual block size of 8.
+const MAX_SCRYPT_N: u64 = 1 << 20;
+/// Block size and parallelism: wallets choose 8 and 1, or 1 and 8.
+const MAX_SCRYPT_RP: u64 = 16;
+/// Forty times the rounds that wallets choose: some ten seconds.
+const MAX_PBKDF2_ROUNDS: u64 = 10_000_000;
 /// Permissions of anyone but the file's owner.
 const OTHERS: u32 = 0o077;
 
@@ -71,15 +78,34 @@ fn private_key(path: &Path) -> Result<PrivateKeySigner, CtlError> {
 }
 
 fn keystore(path: &Path, password_file: Option<&Path>) -> Result<PrivateKeySigner, CtlError> {
-    // The same check as for a key in clear: a keystore's password can be guessed at leisure.
-    drop(open_private(path)?);
+    // As private as a key in clear: a keystore's password can be guessed at leisure.
+    let text = secret_text(path)?;
+    let closed = || {
+        OwnerError::new(Fault::KeystoreClosed, path.display(), "a keystore of version 3 with this password")
+    };
+    if !is_sane(&text) {
+        return Err(closed().into());
+    }
     let password = match password_file {
         Some(file) => secret_text(file)?,
         None => ask_password()?,
     };
-    let key = PrivateKeySigner::decrypt_keystore(path, password.as_bytes());
-    Ok(key
-        .map_err(|_| OwnerError::new(Fault::KeystoreClosed, path.display(), "a keystore of this password"))?)
+    Ok(PrivateKeySigner::decrypt_keystore(path, password.as_bytes()).map_err(|_| closed())?)
+}
+
+/// Whether a keystore's parameters are in the range that the decryption takes for granted: its lengths are not checked
+/// there, and its cost is whatever the file says.
+fn is_sane(text: &str) -> bool {
+    let Ok(keystore) = serde_json::from_str::<Value>(text) else { return false };
+    let number = |pointer: &str| keystore.pointer(pointer).and_then(Value::as_u64);
+    let at_most = |pointer: &str, most: u64| number(pointer).is_none_or(|found| found <= most);
+    let iv = keystore.pointer("/crypto/cipherparams/iv").and_then(Value::as_str);
+    number("/crypto/kdfparams/dklen") == Some(32)
+        && iv.is_some_and(|iv| iv.len() == 32)
+        && at_most("/crypto/kdfparams/n", MAX_SCRYPT_N)
+        && at_most("/crypto/kdfparams/r", MAX_SCRYPT_RP)
+        && at_most("/crypto/kdfparams/p", MAX_SCRYPT_RP)
+        && at_most("/crypto/kdfparams/c", MAX_PBKDF2_ROUNDS)
 }
 
 fn ask_password() -> Result<Zeroizing<String>, OwnerError> {

@@ -8,6 +8,7 @@ use super::args::DeployArgs;
 use crate::error::CtlError;
 use crate::owner::change::{Change, Input, Who};
 use crate::owner::error::{Fault, OwnerError};
+use crate::owner::ownership;
 use crate::owner::provider::{self, At, Provider};
 use crate::owner::report::{Deployed, WriteReport};
 use crate::owner::transact::{self, Receipt};
@@ -22,6 +23,9 @@ pub(super) fn deploy(provider: &Provider, args: &DeployArgs) -> Result<WriteRepo
     let (mut report, receipt) = write::run(provider, "app deploy", &change, &means, &args.write)?;
     let deployed = receipt.map(|receipt| inspect(provider, args, owner, &receipt)).transpose()?;
     report.deployed = deployed.flatten();
+    if let Some(doubt) = ownership::doubt(provider, owner)? {
+        report.notes.push(format!("the owner {doubt}"));
+    }
     if args.device.is_none() && !args.allow_any_device {
         report.notes.push("no device is allowed yet: app add-device".to_owned());
     }

@@ -112,7 +112,8 @@ impl StatusReport {
         let evidence = format!("quote {} bytes, event log {} bytes", self.quote_bytes, self.eventlog_bytes);
         let mut text = base_text(&self.base, style);
         text += &line("apps' code", &self.app_implementation.to_string());
-        text += &line("gateway", &printable(&self.gateway_app_id));
+        let gateway = Some(printable(&self.gateway_app_id)).filter(|id| !id.is_empty());
+        text += &line("gateway", gateway.as_deref().unwrap_or("not set"));
         text += &line("k256 key", &bytes(&self.k256_pubkey));
         text += &line("CA key", &bytes(&self.ca_pubkey));
         text += &line("evidence", &evidence);

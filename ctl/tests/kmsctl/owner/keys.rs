@@ -74,6 +74,11 @@ fn keystore__should_open_with_its_password_alone() {
     assert_eq!(error_code(&with(&keystore, "testpassword", 0o644).exits(2)), "key-file-exposed");
     let none = world.secret("none", "{}", 0o600);
     assert_eq!(error_code(&with(&none, "testpassword", 0o600).exits(2)), "keystore-not-opened");
+    for (healthy, broken) in [("\"dklen\": 32", "\"dklen\": 8"), ("6087dab2", ""), ("262144", "4294967295")] {
+        let _ = std::fs::remove_file(world.path("broken"));
+        let broken = world.secret("broken", &KEYSTORE.replace(healthy, broken), 0o600);
+        assert_eq!(error_code(&with(&broken, "testpassword", 0o600).exits(2)), "keystore-not-opened");
+    }
     let exposed = world.secret("exposed", KEYSTORE, 0o644);
     assert_eq!(error_code(&with(&exposed, "testpassword", 0o600).exits(2)), "key-file-exposed");
 }

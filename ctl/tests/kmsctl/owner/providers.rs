@@ -120,3 +120,18 @@ fn failed_transaction__should_be_refused() {
     });
     assert_eq!(error_code(&add_at(&world, &relay.url, app, &[]).exits(10)), "transaction-failed");
 }
+
+/// A provider that shows one chain and wants a signature for another.
+#[test]
+fn chain_id__should_stay_the_same_throughout() {
+    let world = World::new();
+    let app = world.app();
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let relay = Relay::start(world.anvil.port(), move |call, answer| {
+        if call["method"] == "eth_chainId" && asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0 {
+            answer["result"] = json!("0x1");
+        }
+    });
+    let run = add_at(&world, &relay.url, app, &[]).exits(10);
+    assert_eq!(error_code(&run), "chain-id-mismatch");
+}

@@ -176,3 +176,17 @@ fn status__should_say_that_an_older_contract_has_no_tcb_rule() {
     let run = run_at(&relay.url, &set, &world.key(OWNER)).exits(10);
     assert_eq!(error_code(&run), "older-contract");
 }
+
+/// A provider that mixes another contract's events in.
+#[test]
+fn status__should_refuse_events_that_were_not_asked_for() {
+    let world = World::new();
+    let (app, kms) = (text(world.app()), text(world.kms).to_lowercase());
+    let relay = Relay::start(world.anvil.port(), move |call, answer| {
+        if call["method"] == "eth_getLogs" {
+            answer["result"][0]["address"] = json!(kms);
+        }
+    });
+    let run = run_at(&relay.url, &["app", "status", "--app", &app], &[]).exits(3);
+    assert_eq!(error_code(&run), "rpc-answer-invalid");
+}
