@@ -187,7 +187,7 @@ impl Anchor {
         Err(ChainDeny::new(ChainDenyCode::HeadUnauthenticated, found, expected))
     }
 
-    fn check_fresh(&self, level: Level, timestamp: u64, now: u64) -> Result<(), ChainDeny> {
+    pub(crate) fn check_fresh(&self, level: Level, timestamp: u64, now: u64) -> Result<(), ChainDeny> {
         let Freshness { latest_max_age, finalized_max_age, max_future } = self.freshness;
         let (code, max) = match level {
             Level::Latest => (ChainDenyCode::HeadStale, latest_max_age),

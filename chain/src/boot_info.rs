@@ -5,7 +5,7 @@
 
 use alloy::primitives::{Address, B256};
 use kms_attestation::ids::OsImageHash;
-use kms_attestation::{BootIdentity, VerifiedQuote};
+use kms_attestation::{BootIdentity, VerifiedQuote, identity::mr_aggregated};
 
 use crate::abi::AppBootInfo;
 
@@ -17,6 +17,20 @@ use crate::abi::AppBootInfo;
 #[must_use]
 pub fn app_boot_info(identity: &BootIdentity, quote: &VerifiedQuote, os_image: OsImageHash) -> AppBootInfo {
     from_parts(identity, os_image, quote.tcb().status.to_string(), quote.tcb().advisory_ids.clone())
+}
+
+/// The contract's view of a machine that is to be a KMS node: hardware, measurements and OS image. It is no app, so the
+/// fields that name one are zero.
+#[must_use]
+pub fn kms_boot_info(quote: &VerifiedQuote, os_image: OsImageHash) -> AppBootInfo {
+    AppBootInfo {
+        deviceId: B256::from(quote.platform().ppid.device_id().0),
+        mrAggregated: B256::from(mr_aggregated(quote.td()).0),
+        osImageHash: B256::from(os_image.0),
+        tcbStatus: quote.tcb().status.to_string(),
+        advisoryIds: quote.tcb().advisory_ids.clone(),
+        ..AppBootInfo::default()
+    }
 }
 
 fn from_parts(

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::compose::{parse_env_name, parse_key_provider_id, parse_swap_size};
+use crate::env::EnvCommand;
 use crate::input::parse_time;
 use crate::owner::{AppCommand, KmsCommand};
 
@@ -44,6 +45,9 @@ pub(crate) enum Command {
     /// What the KMS contract allows on chain: for governance
     #[command(subcommand)]
     Kms(KmsCommand),
+    /// An app's environment variables, encrypted to the app alone
+    #[command(subcommand)]
+    Env(EnvCommand),
 }
 
 #[derive(Debug, Subcommand)]

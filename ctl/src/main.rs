@@ -7,6 +7,7 @@
 mod cli;
 mod compose;
 mod device;
+mod env;
 mod error;
 mod input;
 mod layout;
@@ -37,5 +38,6 @@ fn run(command: &Command) -> Result<Outcome, CtlError> {
         Command::Device(DeviceCommand::Id(args)) => device::id(args),
         Command::App(command) => owner::app(command),
         Command::Kms(command) => owner::kms(command),
+        Command::Env(command) => env::run(command),
     }
 }

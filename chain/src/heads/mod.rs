@@ -1,7 +1,7 @@
 //! Where heads come from, and what is refused of them before anything is read at them.
 //!
 //! ```text
-//! HeadSource (quorum | dev | later: light client, L2) ─▶ Heads (evidence) ─▶ HeadWatch ─▶ reader, witness
+//! HeadSource (quorum | dev | later: light client, L2) ─▶ Heads (evidence) ─▶ HeadWatch ─▶ HeadFeed ─▶ reader, witness
 //! ```
 //!
 //! A source gathers evidence; [`Anchor::authenticate`](crate::Anchor::authenticate) alone turns evidence into a verified
@@ -13,10 +13,12 @@ use std::future::Future;
 use crate::anchor::HeadEvidence;
 use crate::deny::ChainDeny;
 
-mod provider;
+mod feed;
+pub(crate) mod provider;
 mod quorum;
 mod watch;
 
+pub use feed::{FeedTiming, HeadFeed, POLL_EVERY};
 pub use quorum::{CONFIRMATIONS, DevSource, QuorumSource};
 pub use watch::{Equivocation, HeadWatch, STALL_AFTER};
 

@@ -110,10 +110,10 @@ impl HeadSource for QuorumSource {
             tops.push((host.clone(), top));
             finals.push((host, finalized));
         }
-        Ok(Heads {
-            latest: agree(tops, self.threshold, ChainDenyCode::ProvidersDisagree)?,
-            finalized: agree(finals, self.threshold, ChainDenyCode::HeadEquivocation)?,
-        })
+        // First what no honest pair of providers does.
+        let finalized = agree(finals, self.threshold, ChainDenyCode::HeadEquivocation)?;
+        let latest = agree(tops, self.threshold, ChainDenyCode::ProvidersDisagree)?;
+        Ok(Heads { latest, finalized })
     }
 }
 

@@ -1,0 +1,249 @@
+//! The steps from evidence to a verdict. Each arrow is a type that only the step before it makes.
+//!
+//! What refutes evidence cheaply comes first: a quote that was made for another session is refused by its own words,
+//! before any signature is verified. What a quote claims counts for nothing until then.
+
+use kms_attestation::ids::OsImageHash;
+use kms_attestation::{
+    AuthenticQuote, BootIdentity, CheckedCollateral, DenyCode, DenyReason, EventLog, OsImageManifest, Quote,
+    VerifiedQuote, Verifier,
+};
+use kms_chain::{
+    Anchor, AppBootInfo, ChainDeny, ChainDenyCode, Decision, Question, Witness, app_boot_info, kms_boot_info,
+    replay,
+};
+
+use crate::evidence::{BootEvidence, Circumstances, NodeEvidence};
+use crate::policy::{DecisionPolicy, PhaseRule};
+use crate::verdict::{Allowed, Verdict};
+
+/// What decides: a root of trust, a policy, and what is believed of the chain. Constant over a node's life.
+pub struct Judge {
+    verifier: Verifier,
+    policy: DecisionPolicy,
+    anchor: Anchor,
+}
+
+impl Judge {
+    /// A judge.
+    #[must_use]
+    pub const fn new(verifier: Verifier, policy: DecisionPolicy, anchor: Anchor) -> Self {
+        Self { verifier, policy, anchor }
+    }
+
+    /// What verifies quotes.
+    #[must_use]
+    pub const fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
+    /// The operator's policy.
+    #[must_use]
+    pub const fn policy(&self) -> &DecisionPolicy {
+        &self.policy
+    }
+
+    /// What is believed of the chain.
+    #[must_use]
+    pub const fn anchor(&self) -> &Anchor {
+        &self.anchor
+    }
+
+    /// Establishes that the quote is genuine and was made for this session. Refused with a code of `kms-attestation`.
+    pub fn authenticate(
+        &self,
+        evidence: &BootEvidence<'_>,
+        collateral: &CheckedCollateral,
+        now: u64,
+    ) -> Result<GenuineQuote, DenyReason> {
+        let quote = Quote::parse(evidence.quote)?;
+        evidence.binding.check(&quote.td().report_data)?;
+        let quote = self.verifier.authenticate(&quote, collateral, now)?;
+        Ok(GenuineQuote { quote, now })
+    }
+
+    /// Establishes what a KMS node is: this one, before it releases anything, or a peer. Refused with a code of
+    /// `kms-attestation`.
+    pub fn authenticate_node(
+        &self,
+        evidence: &NodeEvidence<'_>,
+        collateral: &CheckedCollateral,
+        circumstances: Circumstances,
+    ) -> Result<AttestedNode, DenyReason> {
+        let quote = Quote::parse(evidence.quote)?;
+        let found = quote.td().report_data;
+        if found != evidence.report_data {
+            let found = format!("report data {found}");
+            return Err(DenyReason::new(DenyCode::BindingMismatch, found, evidence.report_data));
+        }
+        let manifest = OsImageManifest::parse(evidence.os_image_manifest)?;
+        let Circumstances { now, out_of_date_since } = circumstances;
+        let quote = self.verifier.authenticate(&quote, collateral, now)?;
+        manifest.check_runs(quote.td())?;
+        let quote = quote.appraise(&self.policy.platform, now, out_of_date_since)?;
+        Ok(AttestedNode { boot_info: kms_boot_info(&quote, manifest.hash()), now })
+    }
+
+    /// The whole decision about an app, from what a record holds.
+    #[must_use]
+    pub fn decide(
+        &self,
+        evidence: &BootEvidence<'_>,
+        collateral: &CheckedCollateral,
+        witness: &Witness,
+        circumstances: Circumstances,
+    ) -> Verdict {
+        let Circumstances { now, out_of_date_since } = circumstances;
+        let attested = self
+            .authenticate(evidence, collateral, now)
+            .and_then(|genuine| genuine.identify(&self.policy, evidence))
+            .and_then(|app| app.appraise(&self.policy, out_of_date_since));
+        match attested {
+            Ok(attested) => attested.conclude(&self.anchor, witness),
+            Err(reason) => Verdict::Deny(reason.lift()),
+        }
+    }
+}
+
+/// A quote that real hardware made for this session. What runs there is open.
+#[derive(Debug, Clone)]
+pub struct GenuineQuote {
+    quote: AuthenticQuote,
+    now: u64,
+}
+
+impl GenuineQuote {
+    /// The hardware and its state.
+    #[must_use]
+    pub const fn quote(&self) -> &AuthenticQuote {
+        &self.quote
+    }
+
+    /// Establishes who asks, by the event log and the OS image's manifest that belong to the quote. Refused with a code of
+    /// `kms-attestation`.
+    pub fn identify(
+        self,
+        policy: &DecisionPolicy,
+        evidence: &BootEvidence<'_>,
+    ) -> Result<AuthenticApp, DenyReason> {
+        let Self { quote, now } = self;
+        let log = EventLog::parse(evidence.event_log)?;
+        let manifest = OsImageManifest::parse(evidence.os_image_manifest)?;
+        let identity = BootIdentity::extract(&quote, &log)?;
+        if policy.boot_phase == PhaseRule::Booting {
+            identity.check_booting()?;
+        }
+        manifest.check_runs(quote.td())?;
+        Ok(AuthenticApp { quote, identity, os_image: manifest.hash(), now })
+    }
+}
+
+/// An app that is proven to be who it is, on hardware whose state is known. Whether that state is accepted is open.
+#[derive(Debug, Clone)]
+pub struct AuthenticApp {
+    quote: AuthenticQuote,
+    identity: BootIdentity,
+    os_image: OsImageHash,
+    now: u64,
+}
+
+impl AuthenticApp {
+    /// The quote, to look up what is remembered of its platform.
+    #[must_use]
+    pub const fn quote(&self) -> &AuthenticQuote {
+        &self.quote
+    }
+
+    /// Who asks.
+    #[must_use]
+    pub const fn identity(&self) -> &BootIdentity {
+        &self.identity
+    }
+
+    /// Accepts the platform's state, or refuses it by policy.
+    pub fn appraise(
+        self,
+        policy: &DecisionPolicy,
+        out_of_date_since: Option<u64>,
+    ) -> Result<AttestedApp, DenyReason> {
+        let Self { quote, identity, os_image, now } = self;
+        let quote: VerifiedQuote = quote.appraise(&policy.platform, now, out_of_date_since)?;
+        let boot_info = app_boot_info(&identity, &quote, os_image);
+        Ok(AttestedApp { identity, boot_info, now })
+    }
+}
+
+/// An app on accepted hardware. Whether its owner allows it is for the chain to say.
+#[derive(Debug, Clone)]
+pub struct AttestedApp {
+    identity: BootIdentity,
+    boot_info: AppBootInfo,
+    now: u64,
+}
+
+impl AttestedApp {
+    /// Who asks.
+    #[must_use]
+    pub const fn identity(&self) -> &BootIdentity {
+        &self.identity
+    }
+
+    /// What the contracts are to be asked.
+    #[must_use]
+    pub fn question(&self) -> Question {
+        Question::App(self.boot_info.clone())
+    }
+
+    /// The verdict, by a witness that must answer this question at this time.
+    #[must_use]
+    pub fn conclude(self, anchor: &Anchor, witness: &Witness) -> Verdict {
+        match judge_witness(anchor, witness, &self.question(), self.now) {
+            Err(deny) => Verdict::Deny(deny.lift()),
+            Ok(decision) => {
+                let Self { identity, boot_info, .. } = self;
+                Verdict::Allow(Box::new(Allowed { identity, boot_info, decision }))
+            }
+        }
+    }
+}
+
+/// A KMS node on accepted hardware. Whether governance allows it is for the chain to say.
+#[derive(Debug, Clone)]
+pub struct AttestedNode {
+    boot_info: AppBootInfo,
+    now: u64,
+}
+
+impl AttestedNode {
+    /// What the contract is to be asked.
+    #[must_use]
+    pub fn question(&self) -> Question {
+        Question::Kms(self.boot_info.clone())
+    }
+
+    /// What the contract said, if it allows the node; by a witness that must answer this question at this time.
+    pub fn conclude(&self, anchor: &Anchor, witness: &Witness) -> Result<Decision, ChainDeny> {
+        judge_witness(anchor, witness, &self.question(), self.now)
+    }
+}
+
+fn judge_witness(
+    anchor: &Anchor,
+    witness: &Witness,
+    question: &Question,
+    now: u64,
+) -> Result<Decision, ChainDeny> {
+    let decision = replay(anchor, witness)?;
+    if decision.question != *question {
+        let found = "the answer to a question about another boot";
+        return Err(ChainDeny::new(ChainDenyCode::WitnessOtherQuestion, found, "one about this boot"));
+    }
+    if decision.clock != now {
+        let found = format!("a witness of {}", decision.clock);
+        return Err(ChainDeny::new(ChainDenyCode::WitnessOtherTime, found, now));
+    }
+    match decision.denial {
+        Some(denial) => Err(denial),
+        None => Ok(decision),
+    }
+}
