@@ -21,7 +21,7 @@ use crate::abi::{
 };
 use crate::anchor::{Anchor, GrantAt, HeadEvidence, Level, VerifiedHead};
 use crate::deny::{ChainDeny, ChainDenyCode};
-use crate::evm::{Block, CALL_GAS, CallEnd, GETTER_GAS, view_call};
+use crate::evm::{AnalysedCodes, Block, CALL_GAS, CallEnd, GETTER_GAS, view_call};
 use crate::question::Question;
 use crate::state::{Missing, ProvenState, StateError};
 use crate::witness::{MAX_WITNESS_BYTES, Witness};
@@ -250,6 +250,7 @@ fn at_head(
     let mut caller = Caller {
         block: Block { chain_id: witness.chain_id, header: head.header() },
         state: ProvenState::new(head.header().state_root(), &witness.nodes, &witness.codes),
+        codes: AnalysedCodes::default(),
         kms: witness.contract,
     };
     let verdict = caller.verdict(witness.call.clone())?;
@@ -262,6 +263,7 @@ fn at_head(
 struct Caller<'a> {
     block: Block<'a>,
     state: ProvenState<'a>,
+    codes: AnalysedCodes,
     kms: Address,
 }
 
@@ -285,7 +287,7 @@ impl Caller<'_> {
         data: Bytes,
         gas: u64,
     ) -> Result<Result<CallEnd, ChainDeny>, ReplayError> {
-        match view_call(self.block, &mut self.state, to, data, gas) {
+        match view_call(self.block, &mut self.state, &mut self.codes, to, data, gas) {
             Ok(end) => Ok(Ok(end)),
             Err(StateError::Refused(deny)) if deny.code.class() == DenyClass::Contract => Ok(Err(deny)),
             Err(error) => Err(self.lift(error)),

@@ -1,5 +1,5 @@
 //! Hostile contracts: whatever code stands at the app's or the KMS's address, over a complete state there is a decision,
-//! in bounded time; and its witness decides the same after writing and reading.
+//! in bounded time, also from its witness as written and read.
 //!
 //! Input: the kind (one byte: odd for a KMS contract), then the code.
 #![no_main]
@@ -20,9 +20,8 @@ fuzz_target!(|bytes: &[u8]| {
     let (kms, app) = if kind & 1 == 1 { (code, scene::HONEST) } else { (scene::ASKS_APP, code) };
     let world = scene::world(kms, app);
     let witness = scene::witness(&ANCHOR, &[world]).expect("the state is complete");
-    let decision = replay(&ANCHOR, &witness).expect("the state is complete");
+    let read = Witness::decode(&witness.encode()).expect("a witness that was written is well-formed");
+    let decision = replay(&ANCHOR, &read).expect("the state is complete, and there is no slack");
     assert_eq!(decision.allowed, decision.denial.is_none());
     assert!(decision.reason.len() <= MAX_QUOTED_CHARS);
-    let read = Witness::decode(&witness.encode()).expect("a witness that was written is well-formed");
-    assert_eq!(replay(&ANCHOR, &read), Ok(decision));
 });

@@ -2,10 +2,11 @@
 //! hash that it was announced with.
 #![no_main]
 
-use alloy::primitives::keccak256;
+use alloy::primitives::{B256, keccak256};
 use kms_chain::answers::{AccessList, AccountProof, SlotProof, read_block, read_code};
 use kms_chain::rpc::read_batch;
 use libfuzzer_sys::fuzz_target;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 const FIRST: u64 = 7;
@@ -19,7 +20,8 @@ fn read_result(result: &Value) {
         let _: Vec<_> = proof.storage_proof.iter().map(SlotProof::key).collect();
     }
     if let Ok(header) = read_block(result.clone()) {
-        assert_eq!(result["hash"], header.hash().to_string());
+        let announced: B256 = serde_json::from_value(result["hash"].clone()).expect("a hash");
+        assert_eq!(header.hash(), announced);
         assert_eq!(header.hash(), keccak256(header.rlp()));
     }
 }
@@ -28,9 +30,9 @@ fuzz_target!(|bytes: &[u8]| {
     for count in 1..=4 {
         if let Ok(results) = read_batch(bytes, FIRST, count) {
             assert_eq!(results.len(), count);
-            // What no field takes is skipped by serde, and need not be text.
-            let sent: Value = serde_json::from_str(&String::from_utf8_lossy(bytes)).expect("JSON");
-            assert_eq!(sent.as_array().map_or(1, Vec::len), count);
+            // As lenient as serde is with what no field takes.
+            let sent = serde_json::from_slice::<Vec<IgnoredAny>>(bytes);
+            assert_eq!(sent.map_or(1, |sent| sent.len()), count);
             results.iter().flatten().for_each(read_result);
         }
     }

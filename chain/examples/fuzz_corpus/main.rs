@@ -1,7 +1,7 @@
 //! Writes the seeds of the fuzz targets of this crate, from a small chain state.
 //!
 //! `cargo run -p kms-chain --example fuzz_corpus -- fuzz/corpus`
-#![allow(clippy::expect_used)]
+#![allow(clippy::expect_used, clippy::indexing_slicing)]
 
 use std::path::{Path, PathBuf};
 
@@ -140,6 +140,8 @@ fn list(items: &[Vec<u8>]) -> Vec<u8> {
     let payload_length = items.iter().map(Vec::len).sum();
     let mut out = Vec::new();
     rlp::Header { list: true, payload_length }.encode(&mut out);
-    items.iter().for_each(|item| out.extend(item));
+    for item in items {
+        out.extend(item);
+    }
     out
 }

@@ -4,9 +4,9 @@
 
 use alloy::primitives::Bytes;
 use alloy::sol_types::{Panic, Revert as RevertText, SolError};
+use kms_attestation::refusal::sanitise;
 use kms_chain::RpcFault;
 use kms_chain::bindings::{DstackApp, DstackKms, TimelockController};
-use kms_attestation::refusal::sanitise;
 
 /// How geth and those that follow it number a revert.
 const REVERT_CODE: i64 = 3;

@@ -1,16 +1,17 @@
 //! Leaf certificates for an app that has been given its keys on the same connection.
 //!
-//! The key that is certified is that of the client's certificate, which the handshake has proven to be the caller's, and
-//! which the app's quote was bound to. Names and usages are wishes; policy decides.
+//! The connection says which app it is; the request proves that the app holds the key, and says what it would like. Policy
+//! decides. The chain is not asked again: the app was allowed on this very connection, which ends within minutes, and it
+//! holds its CA's key.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use kms_attestation::refusal::Refusal;
 use kms_proto::v1::{SignAppCertificateRequest, SignAppCertificateResponse};
 
 use super::release::{reference_message, underivable};
-use super::session::{Draft, no_client_certificate, unrecorded};
-use crate::keys::{DnsName, LeafPublicKey, LeafRequest, LeafUsage, Lifetime, PolicyError};
+use super::session::{Draft, unrecorded};
+use crate::keys::{LeafRequest, Lifetime};
 use crate::node::Node;
 use crate::record::{EvidenceStamp, Outcome, Subject, digest};
 use crate::refusal::{NodeCode, Refused};
@@ -22,13 +23,13 @@ pub(super) async fn sign(
     connection: &Connection,
     request: SignAppCertificateRequest,
 ) -> Result<SignAppCertificateResponse, Refused> {
-    let client = connection.client.as_ref().ok_or_else(no_client_certificate)?;
     let app_id = connection.released_to().ok_or_else(not_released)?;
     node.standing.check()?;
-    let request = parse(&client.spki_der, &request).map_err(|error| refused(&error))?;
+    let lifetime = Lifetime::from_secs(request.lifetime_seconds).map_err(Refusal::lift)?;
+    let request = LeafRequest::from_csr(&request.certificate_request, lifetime).map_err(Refusal::lift)?;
     let (now, policy) = (node.now(), &node.certificate_policy);
     let ca = node.root.app_ca(app_id, policy, now).map_err(|error| underivable(&error))?;
-    let leaf = ca.issue_leaf(&request, policy, now).map_err(|error| refused(&error))?;
+    let leaf = ca.issue_leaf(&request, policy, now).map_err(Refusal::lift)?;
     let evidence = EvidenceStamp { certificate: digest(&leaf.der), ..EvidenceStamp::default() };
     let draft = Draft { evidence, ..Draft::new(Subject::AppCertificate { app_id }, now) };
     let released = vec!["app-certificate"];
@@ -37,22 +38,6 @@ pub(super) async fn sign(
     let reference = reference.map_err(|fault| unrecorded(&fault))?;
     let chain = vec![leaf.der, ca.certificate().der.clone(), node.root.root_ca().certificate().to_vec()];
     Ok(SignAppCertificateResponse { chain, record: Some(reference_message(reference)) })
-}
-
-fn parse(spki_der: &[u8], request: &SignAppCertificateRequest) -> Result<LeafRequest, PolicyError> {
-    let names =
-        request.dns_names.iter().map(|name| DnsName::parse(name)).collect::<Result<BTreeSet<_>, _>>()?;
-    let wanted = [(request.server, LeafUsage::Server), (request.client, LeafUsage::Client)];
-    Ok(LeafRequest {
-        public_key: LeafPublicKey::from_spki_der(spki_der)?,
-        names,
-        usages: wanted.into_iter().filter_map(|(asked, usage)| asked.then_some(usage)).collect(),
-        lifetime: Lifetime::from_secs(request.lifetime_seconds)?,
-    })
-}
-
-fn refused(error: &PolicyError) -> Refused {
-    Refused::new(NodeCode::CertificateRefused.into(), error, "what policy grants")
 }
 
 fn not_released() -> Refused {
