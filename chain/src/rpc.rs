@@ -106,6 +106,8 @@ pub enum RpcFault {
         code: i64,
         /// The provider's text, for people.
         message: String,
+        /// What a contract reverted with; none where the error is no revert, or the provider keeps it to itself.
+        data: Option<alloy::primitives::Bytes>,
     },
     /// A call's result has not the form that the method promises.
     #[error("a malformed result of {0}")]
@@ -321,17 +323,28 @@ struct Response {
     error: Option<ErrorObject>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct ErrorObject {
     code: i64,
     #[serde(default)]
     message: String,
+    #[serde(default)]
+    data: Value,
+}
+
+impl From<ErrorObject> for RpcFault {
+    fn from(error: ErrorObject) -> Self {
+        // Some put a word before the bytes.
+        let data = error.data.as_str().map(|text| text.trim_start_matches("Reverted "));
+        let data = data.and_then(|text| text.parse().ok());
+        Self::Error { code: error.code, message: sanitise(&error.message), data }
+    }
 }
 
 impl Response {
     fn into_result(self) -> RpcResult {
         match self.error {
-            Some(ErrorObject { code, message }) => Err(RpcFault::Error { code, message: sanitise(&message) }),
+            Some(error) => Err(error.into()),
             None => Ok(self.result.unwrap_or(Value::Null)),
         }
     }
@@ -349,7 +362,7 @@ fn read_single(answer: &[u8]) -> Result<Response, RpcFault> {
 pub fn read_batch(answer: &[u8], first: u64, count: usize) -> Result<Vec<RpcResult>, RpcFault> {
     let responses: Vec<Response> = serde_json::from_slice(answer).map_err(|_| RpcFault::NotJson)?;
     if let [Response { id: Value::Null, error: Some(error), .. }] = &*responses {
-        return Err(RpcFault::Error { code: error.code, message: sanitise(&error.message) });
+        return Err(error.clone().into());
     }
     let mut by_id = BTreeMap::new();
     for response in responses {
@@ -393,7 +406,7 @@ mod tests {
         let twice = br#"[{"id":1,"result":"0x1"},{"id":1,"result":"0x2"}]"#;
         assert_eq!(fault_of(Answer::Raw(twice.to_vec())).await, RpcFault::WrongId);
         let error = br#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"no\nbatch"}}"#;
-        let expected = RpcFault::Error { code: -32000, message: r"no\nbatch".to_owned() };
+        let expected = RpcFault::Error { code: -32000, message: r"no\nbatch".to_owned(), data: None };
         assert_eq!(fault_of(Answer::Raw(error.to_vec())).await, expected);
     }
 

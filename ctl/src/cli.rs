@@ -9,13 +9,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::compose::{parse_env_name, parse_key_provider_id, parse_swap_size};
 use crate::env::EnvCommand;
 use crate::input::parse_time;
+use crate::owner::{AppCommand, KmsCommand};
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0   accepted, or done
+  0   accepted, done, or so before
   1   the result could not be written
   2   wrong usage, or a file that cannot be read or used
-  3   neither accepted nor refused: no collateral could be had
+  3   neither accepted nor refused: no collateral could be had, or no provider
+      could be asked
   10  refused; the code, and what would fix it, is printed";
 
 /// Operators', app owners' and auditors' tool for Onchain KMS.
@@ -37,6 +39,12 @@ pub(crate) enum Command {
     /// The identity of hardware
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// What an app allows on chain: for its owner
+    #[command(subcommand)]
+    App(AppCommand),
+    /// What the KMS contract allows on chain: for governance
+    #[command(subcommand)]
+    Kms(KmsCommand),
     /// An app's environment variables, encrypted to the app alone
     #[command(subcommand)]
     Env(EnvCommand),

@@ -11,6 +11,7 @@ use crate::compose::ComposeError;
 use crate::env::EnvCommandError;
 use crate::input::MAX_INPUT_BYTES;
 use crate::outcome::{Exit, Outcome};
+use crate::owner::OwnerError;
 
 /// Why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,9 @@ pub(crate) enum CtlError {
     /// The evidence itself is refused, in a command that prints no verdict.
     #[error("refused: {0}; {fix}", fix = .0.code.fix())]
     Refused(#[from] DenyReason),
+    /// An owner's command was not carried out.
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
 }
 
 impl CtlError {
@@ -59,6 +63,7 @@ impl CtlError {
         let exit = match self {
             Self::NotWritten { .. } | Self::Encode(_) => Exit::NotWritten,
             Self::Refused(_) => Exit::Refused,
+            Self::Owner(error) => error.exit(),
             Self::Env(error) => error.exit(),
             _ => Exit::Usage,
         };

@@ -12,6 +12,7 @@ mod error;
 mod input;
 mod layout;
 mod outcome;
+mod owner;
 mod quote;
 mod style;
 
@@ -35,6 +36,8 @@ fn run(command: &Command) -> Result<Outcome, CtlError> {
         Command::Compose(ComposeCommand::Hash(args)) => compose::hash(args),
         Command::Compose(ComposeCommand::Build(args)) => compose::build(args),
         Command::Device(DeviceCommand::Id(args)) => device::id(args),
+        Command::App(command) => owner::app(command),
+        Command::Kms(command) => owner::kms(command),
         Command::Env(command) => env::run(command),
     }
 }

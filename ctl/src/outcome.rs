@@ -19,7 +19,7 @@ pub(crate) enum Exit {
     NotWritten = 1,
     /// The command line is wrong, or a file that it names cannot be used. As clap's own.
     Usage = 2,
-    /// Neither accepted nor refused: there was no collateral to judge by.
+    /// Neither accepted nor refused: there was no collateral to judge by, or no provider that could be asked.
     Undecided = 3,
     /// The evidence was refused.
     Refused = 10,

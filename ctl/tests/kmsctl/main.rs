@@ -1,6 +1,9 @@
 //! `kmsctl` as a process: what it prints, what it writes, and above all its exit codes.
 #![allow(non_snake_case, missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
+// The helper of another crate's tests.
+#[path = "../../../chain/tests/anvil_support/mod.rs"]
+mod anvil_support;
 mod compose;
 mod device;
 mod env;
@@ -11,6 +14,7 @@ mod explain;
 mod fixture;
 mod genuine;
 mod hostile;
+mod owner;
 mod run;
 mod services;
 mod simulated;
