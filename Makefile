@@ -69,8 +69,9 @@ advisories: $(CARGO_DENY) ## Known vulnerabilities of dependencies; fetches the 
 	$(CARGO_DENY) --all-features check advisories
 
 .PHONY: bench
-bench: ## Measure, as ratios within one run; fails when a promised ratio is missed.
-	cargo bench --locked -p kms-attestation
+bench: $(NPM_INSTALLED) ## Measure, as ratios within one run; fails when a promised ratio is missed.
+	cargo bench --locked -p kms-attestation --bench verify
+	cargo bench --locked -p kms-chain --bench replay
 
 # libFuzzer without a sanitizer: the code has no unsafe, and it builds with the stable toolchain.
 .PHONY: fuzz-smoke

@@ -171,6 +171,40 @@ identifier!(
     TlsExporter, 32
 );
 
+/// Which root secret a key was derived from: 0 first, one more with each rotation.
+///
+/// Every derivation, response and record carries it. On the wire 4 bytes, big endian; in text and JSON a number.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
+#[serde(transparent)]
+pub struct RootEpoch(pub u32);
+
+impl RootEpoch {
+    /// The first epoch.
+    pub const FIRST: Self = Self(0);
+
+    /// The four bytes that stand for it in everything that is hashed or signed.
+    #[must_use]
+    pub const fn to_be_bytes(self) -> [u8; 4] {
+        self.0.to_be_bytes()
+    }
+}
+
+impl fmt::Display for RootEpoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for RootEpoch {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
 impl SpkiHash {
     /// The hash of a SubjectPublicKeyInfo in DER.
     #[must_use]

@@ -54,6 +54,7 @@ pub mod platform;
 pub mod policy;
 pub mod quote;
 pub mod ratls;
+pub mod refusal;
 pub mod root;
 pub mod tcb;
 pub mod td;

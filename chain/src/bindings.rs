@@ -1,13 +1,17 @@
 //! The contracts' interfaces, generated from the committed artifacts: calls, events, bytecode.
 //!
 //! The artifacts are what `contracts/` compiles to, and the interface is that of the deployed dstack contracts, so the same
-//! bindings read deployments of others. Generated code only: nothing here decides or fetches. What a decision reads has
-//! its own, smaller and stricter surface in `abi`.
+//! bindings read deployments of others. Generated code only: nothing here decides or fetches. What a decision calls, and
+//! the strict reading of what comes back, stands in `abi`.
 
 /// `DstackKms`: what governance allows to nodes, and which applications there are.
 #[allow(missing_docs, unreachable_pub, clippy::pedantic, clippy::too_many_arguments)]
 pub mod kms {
-    alloy::sol!(DstackKms, "../contracts/artifacts/DstackKms.json");
+    alloy::sol!(
+        #[sol(all_derives = true)]
+        DstackKms,
+        "../contracts/artifacts/DstackKms.json"
+    );
 }
 
 /// `DstackApp`: what one application's owner allows.

@@ -12,8 +12,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use kms_attestation::refusal::DenyClass;
+
 use crate::anchor::{Anchor, GrantAt};
-use crate::deny::{ChainDeny, ChainDenyClass, ChainDenyCode};
+use crate::deny::{ChainDeny, ChainDenyCode};
 use crate::heads::{HeadFeed, Heads};
 use crate::question::Question;
 use crate::reader::{Reading, read};
@@ -89,5 +91,5 @@ impl ContractReader {
 }
 
 const fn is_the_providers(deny: &ChainDeny) -> bool {
-    matches!(deny.code.class(), ChainDenyClass::Provider | ChainDenyClass::Proof)
+    matches!(deny.code.class(), DenyClass::Provider | DenyClass::Proof)
 }

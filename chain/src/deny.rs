@@ -1,281 +1,180 @@
-//! Why an answer from the chain is refused: every reason has a stable code, what was found, what was expected and
-//! what fixes it.
+//! Why an answer from the chain is refused: the codes of this crate.
 //!
 //! A code is part of the protocol: callers match on it, records keep it, the documentation lists it. It is never
-//! renamed or reused. Codes of this crate and of `kms-attestation` are distinct. Text that an outsider chose (a
-//! contract, a provider) goes through [`ChainDeny::quoting`], which bounds it and strips what a terminal would act on.
+//! renamed or reused. Codes of this crate and of `kms-attestation` are distinct, and refusals have one form in both.
 
-use std::fmt;
+use kms_attestation::refusal::Refusal;
 
-use serde::Serialize;
+/// A refusal of what the chain, a provider or a witness says.
+pub type ChainDeny = Refusal<ChainDenyCode>;
 
-/// The longest text of an outsider that a reason repeats, in characters.
-pub const MAX_QUOTED_CHARS: usize = 256;
-
-/// Whose trouble a refusal is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ChainDenyClass {
-    /// The chain itself says no: proven, and for the owner of the app or the governance to change.
-    Contract,
-    /// The head of the chain is not one that may be relied on.
-    Head,
-    /// The evidence does not prove what it is for.
-    Proof,
-    /// A provider failed to answer, or to answer usefully.
-    Provider,
-}
-
-macro_rules! chain_deny_codes {
-    ($($variant:ident = $code:literal, $class:ident, $message:literal, $fix:literal;)+) => {
-        /// The stable codes of everything that this crate refuses.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[non_exhaustive]
-        pub enum ChainDenyCode {
-            $(#[doc = $message] $variant,)+
-        }
-
-        impl ChainDenyCode {
-            /// Every code, in the order of the documentation.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// The code as it stands in the protocol, in records and in JSON.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $code,)+ }
-            }
-
-            /// One sentence: what is wrong.
-            #[must_use]
-            pub const fn message(self) -> &'static str {
-                match self { $(Self::$variant => $message,)+ }
-            }
-
-            /// One sentence: what a person can do about it.
-            #[must_use]
-            pub const fn fix(self) -> &'static str {
-                match self { $(Self::$variant => $fix,)+ }
-            }
-
-            /// Whose trouble it is.
-            #[must_use]
-            pub const fn class(self) -> ChainDenyClass {
-                match self { $(Self::$variant => ChainDenyClass::$class,)+ }
-            }
-        }
-    };
-}
-
-chain_deny_codes! {
-    // What the contracts say.
-    ContractDenied = "contract-denied", Contract,
-        "The contract does not allow it.",
-        "Allow what the contract's reason names, with `kmsctl app` or `kmsctl kms`.";
-    GrantNotFinal = "grant-not-final", Contract,
-        "The contract allows it at the latest block, but not yet at the finalized one.",
-        "Wait until the block that allowed it is finalized: about a quarter of an hour on Ethereum.";
-    ContractMissing = "contract-missing", Contract,
-        "No contract is deployed at the configured address.",
-        "Check the address of DstackKms and the chain id in the configuration.";
-    ContractReverted = "contract-reverted", Contract,
-        "The contract reverted.",
-        "Correct the app's contract: isAppAllowed must answer, not revert.";
-    ContractOutOfGas = "contract-out-of-gas", Contract,
-        "The contract used more gas than a view call may.",
-        "Correct the app's contract: isAppAllowed must answer within 30 million gas.";
-    ContractHalted = "contract-halted", Contract,
-        "The contract stopped at an invalid operation.",
-        "Correct the app's contract, and compile it for a fork that the chain has activated.";
-    ContractAnswerTooLarge = "contract-answer-too-large", Contract,
-        "The contract's answer is larger than any useful answer.",
-        "Correct the app's contract: its reason must be a short sentence.";
-    ContractAnswerMalformed = "contract-answer-malformed", Contract,
-        "The contract's answer is not a (bool, string).",
-        "Correct the app's contract: it must implement IAppAuth.";
-    ContractReadsBlockHash = "contract-reads-block-hash", Contract,
-        "The contract reads the hash of an earlier block, which no state proof carries.",
-        "Correct the app's contract: isAppAllowed must not use blockhash.";
-    ContractStateLimit = "contract-state-limit", Contract,
-        "The contract reads more accounts or storage than a decision may.",
-        "Correct the app's contract: isAppAllowed must read a bounded amount of state.";
-    ContractCodeInvalid = "contract-code-invalid", Contract,
-        "A contract's code cannot be executed.",
-        "Check the address: code that starts with 0xEF and is no delegation is not executable.";
-    // The head.
-    HeaderMalformed = "header-malformed", Head,
-        "The block header cannot be read.",
-        "Use another provider, or a release that knows the chain's latest fork.";
-    HeaderHashMismatch = "header-hash-mismatch", Head,
-        "The block header does not have the hash that was announced for it.",
-        "Use another provider: this one changes headers.";
-    HeadStale = "head-stale", Head,
-        "The latest head is older than policy accepts.",
-        "Check that the providers follow the chain, that the node's packets are not held back, and its clock.";
-    FinalizedStale = "finalized-stale", Head,
-        "The finalized head is older than policy accepts.",
-        "Wait until the chain finalizes again, and check that the providers follow it.";
-    HeadFromFuture = "head-from-future", Head,
-        "The head's timestamp is in the future.",
-        "Check the node's clock.";
-    HeadRegressed = "head-regressed", Head,
-        "The head is lower than one that was already seen.",
-        "Use providers that follow the chain: these fell back.";
-    HeadEquivocation = "head-equivocation", Head,
-        "Two different blocks were presented as finalized at one height.",
-        "Stop and find out which provider lies: both headers are kept as evidence.";
-    HeadsOutOfOrder = "heads-out-of-order", Head,
-        "The finalized head is above the latest.",
-        "Use providers that follow the chain.";
-    HeadMissing = "head-missing", Head,
-        "A head that policy demands is not there.",
-        "Wait for the first verified heads, and check the providers with `doctor`.";
-    HeadUnauthenticated = "head-unauthenticated", Head,
-        "Too few of the configured providers vouch for the head.",
-        "Configure more providers, or repair those that do not answer.";
-    ProvidersDisagree = "providers-disagree", Head,
-        "Providers present different blocks at one height.",
-        "Wait for the chain to settle; if it lasts, find out which provider lies.";
-    FeedStalled = "feed-stalled", Head,
-        "No new head has arrived for longer than the chain takes.",
-        "Check the providers and the node's network: its host may hold packets back.";
-    ChainIdMismatch = "chain-id-mismatch", Head,
-        "The chain is another than the configured one.",
-        "Use providers of the configured chain.";
-    DevChainOnly = "dev-chain-only", Head,
-        "Unauthenticated heads are for the development chain alone.",
-        "Configure a quorum of providers.";
-    // The evidence.
-    WitnessTooLarge = "witness-too-large", Proof,
-        "The witness is larger than any genuine witness.",
-        "Send the witness as it was recorded.";
-    WitnessMalformed = "witness-malformed", Proof,
-        "The bytes are not a well-formed witness.",
-        "Send the witness as it was recorded.";
-    WitnessVersion = "witness-version-unsupported", Proof,
-        "The witness has a version that is not supported.",
-        "Use the release that wrote it, or a later one.";
-    WitnessNotCanonical = "witness-not-canonical", Proof,
-        "The witness is not in its one canonical form.",
-        "Send the witness as it was recorded.";
-    WitnessSlack = "witness-slack", Proof,
-        "The witness holds something that the decision does not use.",
-        "Send the witness as it was recorded.";
-    WitnessDigestMismatch = "witness-digest-mismatch", Proof,
-        "The witness is not the one that the record names.",
-        "Send the witness whose digest stands in the record.";
-    QuestionMalformed = "question-malformed", Proof,
-        "The call in the witness is not a canonical isAppAllowed or isKmsAllowed.",
-        "Send the witness as it was recorded.";
-    WitnessOtherQuestion = "witness-other-question", Proof,
-        "The witness answers another question than the one that is asked.",
-        "Send the witness of this very decision.";
-    WitnessOtherTime = "witness-other-time", Proof,
-        "The witness was made at another time than the decision.",
-        "Send the witness of this very decision.";
-    ContractMismatch = "contract-mismatch", Proof,
-        "The witness is about another KMS contract.",
-        "Replay it with the configuration that it was made under.";
-    TrustAnchorMismatch = "trust-anchor-mismatch", Proof,
-        "The witness was made under another trust anchor.",
-        "Replay it with the configuration that it was made under.";
-    ProofNodeMissing = "proof-node-missing", Proof,
-        "A proof lacks a trie node.",
-        "Use a provider that serves complete proofs for this block.";
-    ProofTruncated = "proof-truncated", Proof,
-        "A value is claimed to be absent, and the proof ends before it shows that.",
-        "Use another provider: this one hides state.";
-    ProofMalformed = "proof-malformed", Proof,
-        "A proof holds something that is not a trie node.",
-        "Use another provider.";
-    ProofWrongAccount = "proof-wrong-account", Proof,
-        "The proof is about another account or slot than the one asked for.",
-        "Use another provider.";
-    ProofValueMismatch = "proof-value-mismatch", Proof,
-        "A provider states a value that its own proof contradicts.",
-        "Use another provider: this one lies.";
-    CodeMissing = "code-missing", Proof,
-        "The code of a contract is missing.",
-        "Use a provider that serves code at this block.";
-    CodeMismatch = "code-mismatch", Proof,
-        "The code of a contract does not have the hash that its account proves.",
-        "Use another provider: this one lies.";
-    // Providers.
-    RpcTimeout = "rpc-timeout", Provider,
-        "The provider did not answer in time.",
-        "Check the provider, or configure another.";
-    RpcUnreachable = "rpc-unreachable", Provider,
-        "The provider cannot be reached.",
-        "Check the provider's address, its TLS certificate and the node's network.";
-    RpcStatus = "rpc-status", Provider,
-        "The provider answered with an HTTP error.",
-        "Check the provider's quota and key.";
-    RpcTooLarge = "rpc-too-large", Provider,
-        "The provider's answer is larger than any genuine answer.",
-        "Use another provider.";
-    RpcNotJson = "rpc-not-json", Provider,
-        "The provider's answer is not JSON-RPC.",
-        "Check the provider's address.";
-    RpcWrongId = "rpc-wrong-id", Provider,
-        "The provider answered another request than the one sent.",
-        "Use another provider.";
-    RpcError = "rpc-error", Provider,
-        "The provider refused the request.",
-        "Use a provider that supports eth_getProof for the last 128 blocks.";
-    RpcAnswerInvalid = "rpc-answer-invalid", Provider,
-        "The provider's answer has not the form that the method promises.",
-        "Use another provider.";
-    RpcConfig = "rpc-config", Provider,
-        "The provider's configuration cannot be used.",
-        "Use an https URL; plain http only to this machine, or with insecure_plain_http.";
-    RoundsExhausted = "rounds-exhausted", Provider,
-        "The state that the contract reads was not complete after the last round of fetching.",
-        "Use a provider that supports eth_createAccessList; simplify the app's contract.";
-}
-
-impl fmt::Display for ChainDenyCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+kms_attestation::deny_codes! {
+    /// The stable codes of everything that this crate refuses.
+    pub enum ChainDenyCode {
+        // What the contracts say.
+        ContractDenied = "contract-denied", Contract,
+            "The contract does not allow it.",
+            "Allow what the contract's reason names, with `kmsctl app` or `kmsctl kms`.";
+        GrantNotFinal = "grant-not-final", Contract,
+            "The contract allows it at the latest block, but not yet at the finalized one.",
+            "Wait until the block that allowed it is finalized: about a quarter of an hour on Ethereum.";
+        ContractMissing = "contract-missing", Contract,
+            "No contract is deployed at the configured address.",
+            "Check the address of DstackKms and the chain id in the configuration.";
+        ContractReverted = "contract-reverted", Contract,
+            "The contract reverted.",
+            "Correct the app's contract: isAppAllowed must answer, not revert.";
+        ContractOutOfGas = "contract-out-of-gas", Contract,
+            "The contract used more gas than a view call may.",
+            "Correct the app's contract: isAppAllowed must answer within 30 million gas.";
+        ContractHalted = "contract-halted", Contract,
+            "The contract stopped at an invalid operation.",
+            "Correct the app's contract, and compile it for a fork that the chain has activated.";
+        ContractAnswerTooLarge = "contract-answer-too-large", Contract,
+            "The contract's answer is larger than any useful answer.",
+            "Correct the app's contract: its reason must be a short sentence.";
+        ContractAnswerMalformed = "contract-answer-malformed", Contract,
+            "The contract's answer is not a (bool, string).",
+            "Correct the app's contract: it must implement IAppAuth.";
+        ContractReadsBlockHash = "contract-reads-block-hash", Contract,
+            "The contract reads the hash of an earlier block, which no state proof carries.",
+            "Correct the app's contract: isAppAllowed must not use blockhash.";
+        ContractStateLimit = "contract-state-limit", Contract,
+            "The contract reads more accounts or storage than a decision may.",
+            "Correct the app's contract: isAppAllowed must read a bounded amount of state.";
+        ContractCodeInvalid = "contract-code-invalid", Contract,
+            "A contract's code cannot be executed.",
+            "Check the address: code that starts with 0xEF and is no delegation is not executable.";
+        // The head.
+        HeaderMalformed = "header-malformed", Head,
+            "The block header cannot be read.",
+            "Use another provider, or a release that knows the chain's latest fork.";
+        HeaderHashMismatch = "header-hash-mismatch", Head,
+            "The block header does not have the hash that was announced for it.",
+            "Use another provider: this one changes headers.";
+        HeadStale = "head-stale", Head,
+            "The latest head is older than policy accepts.",
+            "Check that the providers follow the chain, that the node's packets are not held back, and its clock.";
+        FinalizedStale = "finalized-stale", Head,
+            "The finalized head is older than policy accepts.",
+            "Wait until the chain finalizes again, and check that the providers follow it.";
+        HeadFromFuture = "head-from-future", Head,
+            "The head's timestamp is in the future.",
+            "Check the node's clock.";
+        HeadRegressed = "head-regressed", Head,
+            "The head is lower than one that was already seen.",
+            "Use providers that follow the chain: these fell back.";
+        HeadEquivocation = "head-equivocation", Head,
+            "Two different blocks were presented as finalized at one height.",
+            "Stop and find out which provider lies: both headers are kept as evidence.";
+        HeadsOutOfOrder = "heads-out-of-order", Head,
+            "The finalized head is above the latest.",
+            "Use providers that follow the chain.";
+        HeadMissing = "head-missing", Head,
+            "A head that policy demands is not there.",
+            "Wait for the first verified heads, and check the providers with `doctor`.";
+        HeadUnauthenticated = "head-unauthenticated", Head,
+            "Too few of the configured providers vouch for the head.",
+            "Configure more providers, or repair those that do not answer.";
+        ProvidersDisagree = "providers-disagree", Head,
+            "Providers present different blocks at one height.",
+            "Wait for the chain to settle; if it lasts, find out which provider lies.";
+        FeedStalled = "feed-stalled", Head,
+            "No new head has arrived for longer than the chain takes.",
+            "Check the providers and the node's network: its host may hold packets back.";
+        ChainIdMismatch = "chain-id-mismatch", Head,
+            "The chain is another than the configured one.",
+            "Use providers of the configured chain.";
+        DevChainOnly = "dev-chain-only", Head,
+            "Unauthenticated heads are for the development chain alone.",
+            "Configure a quorum of providers.";
+        // The evidence.
+        WitnessTooLarge = "witness-too-large", Proof,
+            "The witness is larger than any genuine witness.",
+            "Send the witness as it was recorded.";
+        WitnessMalformed = "witness-malformed", Proof,
+            "The bytes are not a well-formed witness.",
+            "Send the witness as it was recorded.";
+        WitnessVersion = "witness-version-unsupported", Proof,
+            "The witness has a version that is not supported.",
+            "Use the release that wrote it, or a later one.";
+        WitnessNotCanonical = "witness-not-canonical", Proof,
+            "The witness is not in its one canonical form.",
+            "Send the witness as it was recorded.";
+        WitnessSlack = "witness-slack", Proof,
+            "The witness holds something that the decision does not use.",
+            "Send the witness as it was recorded.";
+        WitnessDigestMismatch = "witness-digest-mismatch", Proof,
+            "The witness is not the one that the record names.",
+            "Send the witness whose digest stands in the record.";
+        QuestionMalformed = "question-malformed", Proof,
+            "The call in the witness is not a canonical isAppAllowed or isKmsAllowed.",
+            "Send the witness as it was recorded.";
+        WitnessOtherQuestion = "witness-other-question", Proof,
+            "The witness answers another question than the one that is asked.",
+            "Send the witness of this very decision.";
+        WitnessOtherTime = "witness-other-time", Proof,
+            "The witness was made at another time than the decision.",
+            "Send the witness of this very decision.";
+        ContractMismatch = "contract-mismatch", Proof,
+            "The witness is about another KMS contract.",
+            "Replay it with the configuration that it was made under.";
+        TrustAnchorMismatch = "trust-anchor-mismatch", Proof,
+            "The witness was made under another trust anchor.",
+            "Replay it with the configuration that it was made under.";
+        ProofNodeMissing = "proof-node-missing", Proof,
+            "A proof lacks a trie node.",
+            "Use a provider that serves complete proofs for this block.";
+        ProofTruncated = "proof-truncated", Proof,
+            "A value is claimed to be absent, and the proof ends before it shows that.",
+            "Use another provider: this one hides state.";
+        ProofMalformed = "proof-malformed", Proof,
+            "A proof holds something that is not a trie node.",
+            "Use another provider.";
+        ProofWrongAccount = "proof-wrong-account", Proof,
+            "The proof is about another account or slot than the one asked for.",
+            "Use another provider.";
+        ProofValueMismatch = "proof-value-mismatch", Proof,
+            "A provider states a value that its own proof contradicts.",
+            "Use another provider: this one lies.";
+        CodeMissing = "code-missing", Proof,
+            "The code of a contract is missing.",
+            "Use a provider that serves code at this block.";
+        CodeMismatch = "code-mismatch", Proof,
+            "The code of a contract does not have the hash that its account proves.",
+            "Use another provider: this one lies.";
+        // Providers.
+        RpcTimeout = "rpc-timeout", Provider,
+            "The provider did not answer in time.",
+            "Check the provider, or configure another.";
+        RpcUnreachable = "rpc-unreachable", Provider,
+            "The provider cannot be reached.",
+            "Check the provider's address, its TLS certificate and the node's network.";
+        RpcStatus = "rpc-status", Provider,
+            "The provider answered with an HTTP error.",
+            "Check the provider's quota and key.";
+        RpcTooLarge = "rpc-too-large", Provider,
+            "The provider's answer is larger than any genuine answer.",
+            "Use another provider.";
+        RpcNotJson = "rpc-not-json", Provider,
+            "The provider's answer is not JSON-RPC.",
+            "Check the provider's address.";
+        RpcWrongId = "rpc-wrong-id", Provider,
+            "The provider answered another request than the one sent.",
+            "Use another provider.";
+        RpcError = "rpc-error", Provider,
+            "The provider refused the request.",
+            "Use a provider that supports eth_getProof for the last 128 blocks.";
+        RpcAnswerInvalid = "rpc-answer-invalid", Provider,
+            "The provider's answer has not the form that the method promises.",
+            "Use another provider.";
+        RpcConfig = "rpc-config", Provider,
+            "The provider's configuration cannot be used.",
+            "Use an https URL; plain http only to this machine, or with insecure_plain_http.";
+        RoundsExhausted = "rounds-exhausted", Provider,
+            "The state that the contract reads was not complete after the last round of fetching.",
+            "Use a provider that supports eth_createAccessList; simplify the app's contract.";
     }
-}
-
-impl Serialize for ChainDenyCode {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-/// A refusal: the code, what was found and what was expected instead.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
-#[error("{code}: {} (found {found}; expected {expected})", code.message())]
-pub struct ChainDeny {
-    /// Which reason.
-    pub code: ChainDenyCode,
-    /// What was found, with its unit.
-    pub found: String,
-    /// What would have been accepted.
-    pub expected: String,
-}
-
-impl ChainDeny {
-    /// A refusal from values that this crate computed.
-    pub fn new(code: ChainDenyCode, found: impl fmt::Display, expected: impl fmt::Display) -> Self {
-        Self { code, found: found.to_string(), expected: expected.to_string() }
-    }
-
-    /// A refusal that repeats an outsider's text, sanitised.
-    pub fn quoting(code: ChainDenyCode, outsiders_text: &str, expected: impl fmt::Display) -> Self {
-        Self::new(code, format_args!("\"{}\"", sanitise(outsiders_text)), expected)
-    }
-}
-
-/// At most 256 characters of an outsider's text; whatever is not printable ASCII is shown escaped.
-#[must_use]
-pub fn sanitise(outsiders_text: &str) -> String {
-    outsiders_text.chars().flat_map(printable).take(MAX_QUOTED_CHARS).collect()
-}
-
-fn printable(c: char) -> impl Iterator<Item = char> {
-    let plain = c == ' ' || c.is_ascii_graphic();
-    plain.then_some(c).into_iter().chain((!plain).then(|| c.escape_default()).into_iter().flatten())
 }
 
 #[cfg(test)]
@@ -300,13 +199,5 @@ mod tests {
         for code in ChainDenyCode::ALL {
             assert!(code.message().ends_with('.') && code.fix().ends_with('.'), "{code}");
         }
-    }
-
-    #[test]
-    fn sanitise__should_bound_and_escape_an_outsiders_text() {
-        let text = sanitise(&"\u{1b}[2J\n\u{202e}é".repeat(1000));
-        assert!(text.len() == MAX_QUOTED_CHARS && text.is_ascii(), "{text}");
-        assert!(!text.contains(['\u{1b}', '\n']));
-        assert_eq!(sanitise("Device \"x\" not allowed"), "Device \"x\" not allowed");
     }
 }

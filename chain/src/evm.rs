@@ -7,6 +7,8 @@
 //! is a typed refusal, the blob base fee (which depends on a schedule outside the header) an invalid operation.
 //! Called by `replay`. Threat: a contract that anyone may have written.
 
+use std::collections::HashMap;
+
 use alloy::primitives::{Address, B256, Bytes, U256};
 use revm::bytecode::opcode::BLOBBASEFEE;
 use revm::context::result::{EVMError, ExecutionResult, HaltReason, Output};
@@ -45,18 +47,26 @@ pub(crate) struct Block<'a> {
     pub(crate) header: &'a BlockHeader,
 }
 
+/// Codes with their jump destinations, found once for all calls at a head: with large contracts that is half the work.
+#[derive(Default)]
+pub(crate) struct AnalysedCodes(HashMap<B256, Bytecode>);
+
 /// Executes a call and forgets what it changed.
 pub(crate) fn view_call(
     block: Block<'_>,
     state: &mut ProvenState<'_>,
+    codes: &mut AnalysedCodes,
     to: Address,
     data: Bytes,
     gas: u64,
 ) -> Result<CallEnd, StateError> {
     let tx = TxEnv { gas_limit: gas, kind: TxKind::Call(to), data, ..TxEnv::default() };
     let cfg = CfgEnv::new_with_spec(spec_of(block.header.fork())).with_chain_id(block.chain_id);
-    let context =
-        Context::mainnet().with_db(Db(state)).with_cfg(cfg).with_block(environment(block.header)).with_tx(tx);
+    let context = Context::mainnet()
+        .with_db(Db { state, codes })
+        .with_cfg(cfg)
+        .with_block(environment(block.header))
+        .with_tx(tx);
     let mut evm = context.build_mainnet();
     evm.instruction.insert_instruction(BLOBBASEFEE, Instruction::unknown(), 0);
     let mut handler = MainnetHandler::<_, EVMError<StateError>, EthFrame<EthInterpreter>>::default();
@@ -103,7 +113,10 @@ fn end_of(result: ExecutionResult) -> CallEnd {
 }
 
 /// The proven state as revm asks for it.
-struct Db<'a, 'b>(&'a mut ProvenState<'b>);
+struct Db<'a, 'b> {
+    state: &'a mut ProvenState<'b>,
+    codes: &'a mut AnalysedCodes,
+}
 
 impl DBErrorMarker for StateError {}
 
@@ -111,7 +124,7 @@ impl Database for Db<'_, '_> {
     type Error = StateError;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, StateError> {
-        let account = self.0.account(address)?;
+        let account = self.state.account(address)?;
         Ok(account.map(|account| AccountInfo {
             balance: account.balance,
             nonce: account.nonce,
@@ -122,15 +135,19 @@ impl Database for Db<'_, '_> {
     }
 
     fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, StateError> {
-        let code = self.0.code(code_hash)?;
-        Bytecode::new_raw_checked(code).map_err(|error| {
+        if let Some(known) = self.codes.0.get(&code_hash) {
+            return Ok(known.clone());
+        }
+        let code = Bytecode::new_raw_checked(self.state.code(code_hash)?).map_err(|error| {
             let expected = "code that can be executed";
-            ChainDeny::new(ChainDenyCode::ContractCodeInvalid, error, expected).into()
-        })
+            ChainDeny::new(ChainDenyCode::ContractCodeInvalid, error, expected)
+        })?;
+        self.codes.0.insert(code_hash, code.clone());
+        Ok(code)
     }
 
     fn storage(&mut self, address: Address, index: U256) -> Result<U256, StateError> {
-        self.0.slot(address, index)
+        self.state.slot(address, index)
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, StateError> {
@@ -157,7 +174,8 @@ mod tests {
         let (root, nodes, codes) = world.prove();
         let header = BlockHeader::parse(header(root, 1000, NOW)).unwrap();
         let mut state = ProvenState::new(root, &nodes, &codes);
-        view_call(Block { chain_id: 31337, header: &header }, &mut state, AT, Bytes::new(), CALL_GAS)
+        let (block, mut codes) = (Block { chain_id: 31337, header: &header }, AnalysedCodes::default());
+        view_call(block, &mut state, &mut codes, AT, Bytes::new(), CALL_GAS)
     }
 
     fn returned(code: &[u8]) -> U256 {

@@ -14,8 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::sol_types::SolCall;
-use alloy_trie::{EMPTY_ROOT_HASH, KECCAK_EMPTY, TrieAccount};
-use serde::Deserialize;
+use alloy_trie::KECCAK_EMPTY;
 use serde_json::{Value, json};
 
 use crate::abi::{
@@ -23,11 +22,12 @@ use crate::abi::{
     registeredAppsCall, requireTcbUpToDateCall,
 };
 use crate::anchor::{Anchor, HeadEvidence};
+use crate::answers::{AccessList, AccountProof, SlotProof, read_code};
 use crate::deny::{ChainDeny, ChainDenyCode};
 use crate::evm::CALL_GAS;
 use crate::question::Question;
 use crate::replay::{Decision, ReplayError, prune, replay};
-use crate::rpc::{Rpc, RpcCall, RpcFault, RpcResult};
+use crate::rpc::{Rpc, RpcCall, RpcResult};
 use crate::state::{MAX_ACCOUNTS, MAX_SLOTS, Missing, ProvenState, StateError};
 use crate::witness::{MAX_WITNESS_BYTES, Witness};
 
@@ -62,10 +62,11 @@ pub async fn read(
     let hints = gathering.hints(question).await?;
     gathering.fetch(&hints).await?;
     loop {
-        match prune(anchor, gathering.witness.clone()) {
-            Ok(witness) => {
+        match prune(anchor, &mut gathering.witness) {
+            Ok(()) => {
+                let Gathering { witness, rounds, .. } = gathering;
                 let decision = replay(anchor, &witness)?;
-                return Ok(Reading { decision, witness, rounds: gathering.rounds });
+                return Ok(Reading { decision, witness, rounds });
             }
             Err(ReplayError::Missing { item, block }) => gathering.fetch_missing(item, block).await?,
             Err(ReplayError::Refused(deny)) => return Err(deny),
@@ -194,9 +195,8 @@ impl Gathering<'_> {
         slots: &[U256],
         result: Value,
     ) -> Result<(), ChainDeny> {
-        let proof: ProofAnswer =
-            serde_json::from_value(result).map_err(|_| RpcFault::Invalid("eth_getProof"))?;
-        let keys: Option<Vec<U256>> = proof.storage_proof.iter().map(SlotAnswer::key).collect();
+        let proof = AccountProof::read(result)?;
+        let keys: Option<Vec<U256>> = proof.storage_proof.iter().map(SlotProof::key).collect();
         if proof.address != address || keys.as_deref() != Some(slots) {
             let found = format!("a proof about {}", proof.address);
             let expected = format!("{address} and the slots asked for");
@@ -210,7 +210,7 @@ impl Gathering<'_> {
     }
 
     /// Refuses a proof that does not show what it was asked for, or shows something else than the answer claims.
-    fn check_proof(&self, root: B256, proof: &ProofAnswer) -> Result<(), ChainDeny> {
+    fn check_proof(&self, root: B256, proof: &AccountProof) -> Result<(), ChainDeny> {
         let mut state = ProvenState::new(root, &self.witness.nodes, &self.witness.codes);
         let account =
             state.account(proof.address).map_err(|error| incomplete(error, proof.claims_no_account()))?;
@@ -229,7 +229,7 @@ impl Gathering<'_> {
     }
 
     fn take_code(&mut self, root: B256, address: Address, result: Value) -> Result<(), ChainDeny> {
-        let code: Bytes = serde_json::from_value(result).map_err(|_| RpcFault::Invalid("eth_getCode"))?;
+        let code = read_code(result)?;
         let mut state = ProvenState::new(root, &self.witness.nodes, &self.witness.codes);
         let expected = state.code_hash(address).map_err(|error| incomplete(error, false))?;
         let expected = expected.unwrap_or(KECCAK_EMPTY);
@@ -283,65 +283,15 @@ fn access_list_call(to: Address, data: &Bytes, block: B256) -> RpcCall {
     RpcCall { method: "eth_createAccessList", params: json!([call, at(block)]) }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AccessListAnswer {
-    access_list: Vec<AccessListItem>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AccessListItem {
-    address: Address,
-    storage_keys: Vec<B256>,
-}
-
 /// Adds what a hint names, up to what a decision may read. A hint that cannot be read is no hint.
 fn take_hint(wanted: &mut Wanted, answer: Value) {
-    let Ok(AccessListAnswer { access_list }) = serde_json::from_value(answer) else { return };
+    let Ok(AccessList { access_list }) = AccessList::read(answer) else { return };
     for item in access_list.into_iter().take(MAX_ACCOUNTS) {
         if wanted.len() < MAX_ACCOUNTS || wanted.contains_key(&item.address) {
             let slots = wanted.entry(item.address).or_default();
             let room = MAX_SLOTS.saturating_sub(slots.len());
             slots.extend(item.storage_keys.into_iter().take(room).map(Into::<U256>::into));
         }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ProofAnswer {
-    address: Address,
-    account_proof: Vec<Bytes>,
-    code_hash: B256,
-    storage_hash: B256,
-    storage_proof: Vec<SlotAnswer>,
-}
-
-#[derive(Deserialize)]
-struct SlotAnswer {
-    key: String,
-    value: U256,
-    proof: Vec<Bytes>,
-}
-
-impl SlotAnswer {
-    /// Providers write keys with and without leading zeros.
-    fn key(&self) -> Option<U256> {
-        U256::from_str_radix(self.key.strip_prefix("0x")?, 16).ok()
-    }
-}
-
-impl ProofAnswer {
-    fn claims_no_account(&self) -> bool {
-        [B256::ZERO, KECCAK_EMPTY].contains(&self.code_hash)
-            && [B256::ZERO, EMPTY_ROOT_HASH].contains(&self.storage_hash)
-    }
-
-    fn agrees(&self, proven: Option<&TrieAccount>) -> bool {
-        proven.map_or(self.claims_no_account(), |account| {
-            account.code_hash == self.code_hash && account.storage_root == self.storage_hash
-        })
     }
 }
 

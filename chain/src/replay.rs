@@ -9,23 +9,22 @@
 
 use std::collections::HashSet;
 
-use alloy::primitives::{Address, B256, Bytes, U256};
-use alloy::sol_types::{SolCall, SolValue};
+use alloy::primitives::{Address, B256, Bytes};
+use alloy::sol_types::SolCall;
+use kms_attestation::refusal::{DenyClass, sanitise};
 use serde::Serialize;
 
 use crate::abi::{
-    allowAnyDeviceCall, allowedComposeHashesCall, allowedDeviceIdsCall, allowedOsImagesCall,
-    kmsAllowedAggregatedMrsCall, kmsAllowedDeviceIdsCall, registeredAppsCall, requireTcbUpToDateCall,
+    Answer, allowAnyDeviceCall, allowedComposeHashesCall, allowedDeviceIdsCall, allowedOsImagesCall,
+    kmsAllowedAggregatedMrsCall, kmsAllowedDeviceIdsCall, read_answer, read_flag, registeredAppsCall,
+    requireTcbUpToDateCall, revert_text,
 };
 use crate::anchor::{Anchor, GrantAt, HeadEvidence, Level, VerifiedHead};
-use crate::deny::{ChainDeny, ChainDenyClass, ChainDenyCode, sanitise};
-use crate::evm::{Block, CALL_GAS, CallEnd, GETTER_GAS, view_call};
+use crate::deny::{ChainDeny, ChainDenyCode};
+use crate::evm::{AnalysedCodes, Block, CALL_GAS, CallEnd, GETTER_GAS, view_call};
 use crate::question::Question;
 use crate::state::{Missing, ProvenState, StateError};
 use crate::witness::{MAX_WITNESS_BYTES, Witness};
-
-/// The longest answer of `isAppAllowed` that is read, in bytes: a reason of some 4,000 characters.
-pub const MAX_ANSWER_BYTES: usize = 4096;
 
 /// Why there is no decision.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -140,12 +139,12 @@ pub fn replay(anchor: &Anchor, witness: &Witness) -> Result<Decision, ReplayErro
     }
 }
 
-/// The same witness without what its decision does not use: what a provider sent and nobody asked for ends here.
-pub fn prune(anchor: &Anchor, mut witness: Witness) -> Result<Witness, ReplayError> {
-    let (_, used) = decide(anchor, &witness)?;
+/// Leaves in a witness only what its decision uses: what a provider sent and nobody asked for ends here.
+pub fn prune(anchor: &Anchor, witness: &mut Witness) -> Result<(), ReplayError> {
+    let (_, used) = decide(anchor, witness)?;
     witness.nodes.retain(|hash| used.contains(hash));
     witness.codes.retain(|hash| used.contains(hash));
-    Ok(witness)
+    Ok(())
 }
 
 /// The decision, and the hashes of the nodes and codes that it used.
@@ -251,6 +250,7 @@ fn at_head(
     let mut caller = Caller {
         block: Block { chain_id: witness.chain_id, header: head.header() },
         state: ProvenState::new(head.header().state_root(), &witness.nodes, &witness.codes),
+        codes: AnalysedCodes::default(),
         kms: witness.contract,
     };
     let verdict = caller.verdict(witness.call.clone())?;
@@ -263,6 +263,7 @@ fn at_head(
 struct Caller<'a> {
     block: Block<'a>,
     state: ProvenState<'a>,
+    codes: AnalysedCodes,
     kms: Address,
 }
 
@@ -273,7 +274,7 @@ impl Caller<'_> {
             return Ok(AtHead::denied(ChainDenyCode::ContractMissing, self.kms, expected));
         }
         match self.call(self.kms, call, CALL_GAS)? {
-            Ok(CallEnd::Returned(answer)) => Ok(read_answer(&answer)),
+            Ok(CallEnd::Returned(answer)) => Ok(judge(&answer)),
             Ok(end) => Ok(no_answer(&end)),
             Err(denial) => Ok(AtHead { denial: Some(denial), reason: String::new() }),
         }
@@ -286,9 +287,9 @@ impl Caller<'_> {
         data: Bytes,
         gas: u64,
     ) -> Result<Result<CallEnd, ChainDeny>, ReplayError> {
-        match view_call(self.block, &mut self.state, to, data, gas) {
+        match view_call(self.block, &mut self.state, &mut self.codes, to, data, gas) {
             Ok(end) => Ok(Ok(end)),
-            Err(StateError::Refused(deny)) if deny.code.class() == ChainDenyClass::Contract => Ok(Err(deny)),
+            Err(StateError::Refused(deny)) if deny.code.class() == DenyClass::Contract => Ok(Err(deny)),
             Err(error) => Err(self.lift(error)),
         }
     }
@@ -336,7 +337,7 @@ impl Caller<'_> {
             return Ok(None);
         }
         match self.call(at, call.abi_encode().into(), GETTER_GAS)? {
-            Ok(CallEnd::Returned(word)) if word.len() == 32 => Ok(read_bool(U256::from_be_slice(&word))),
+            Ok(CallEnd::Returned(answer)) => Ok(read_flag(&answer)),
             _ => Ok(None),
         }
     }
@@ -344,34 +345,21 @@ impl Caller<'_> {
     /// Where the decisive call used up the bounds, the getters have nothing left to read.
     fn code_hash_if_in_bounds(&mut self, at: Address) -> Result<Option<B256>, ReplayError> {
         match self.code_hash(at) {
-            Err(ReplayError::Refused(deny)) if deny.code.class() == ChainDenyClass::Contract => Ok(None),
+            Err(ReplayError::Refused(deny)) if deny.code.class() == DenyClass::Contract => Ok(None),
             other => other,
         }
     }
 }
 
-fn read_bool(word: U256) -> Option<bool> {
-    (word <= U256::from(1)).then(|| !word.is_zero())
-}
-
-fn read_answer(answer: &[u8]) -> AtHead {
-    if answer.len() > MAX_ANSWER_BYTES {
-        let found = format!("{} bytes", answer.len());
-        let expected = "a reason of a sentence";
-        return AtHead::denied(ChainDenyCode::ContractAnswerTooLarge, found, expected);
-    }
-    // `abi_decode_params` alone takes any non-zero word for true and ignores bytes that nothing points at.
-    match <(bool, String)>::abi_decode_params_validate(answer) {
-        Ok((true, reason)) => AtHead { denial: None, reason: sanitise(&reason) },
-        Ok((false, reason)) => {
+fn judge(answer: &[u8]) -> AtHead {
+    match read_answer(answer) {
+        Ok(Answer { allowed: true, reason }) => AtHead { denial: None, reason },
+        Ok(Answer { allowed: false, reason }) => {
             let denial =
                 ChainDeny::quoting(ChainDenyCode::ContractDenied, &reason, "allowed by the contract");
-            AtHead { denial: Some(denial), reason: sanitise(&reason) }
+            AtHead { denial: Some(denial), reason }
         }
-        Err(_) => {
-            let found = format!("{} bytes that are no (bool, string)", answer.len());
-            AtHead::denied(ChainDenyCode::ContractAnswerMalformed, found, "(bool, string)")
-        }
+        Err(denial) => AtHead { denial: Some(denial), reason: String::new() },
     }
 }
 
@@ -380,22 +368,12 @@ fn no_answer(end: &CallEnd) -> AtHead {
     match end {
         CallEnd::Reverted(data) => {
             let mut refused = AtHead::denied(ChainDenyCode::ContractReverted, revert_text(data), expected);
-            refused.reason = sanitise(&revert_text(data));
+            refused.reason = revert_text(data);
             refused
         }
         CallEnd::OutOfGas => AtHead::denied(ChainDenyCode::ContractOutOfGas, "out of gas", expected),
         CallEnd::Halted(why) => AtHead::denied(ChainDenyCode::ContractHalted, sanitise(why), expected),
-        CallEnd::Returned(answer) => read_answer(answer),
-    }
-}
-
-/// The text of `Error(string)`, sanitised; for anything else its size.
-fn revert_text(data: &[u8]) -> String {
-    const ERROR_STRING: [u8; 4] = [0x08, 0xc3, 0x79, 0xa0];
-    let text = data.strip_prefix(&ERROR_STRING).filter(|rest| rest.len() <= MAX_ANSWER_BYTES);
-    match text.and_then(|rest| String::abi_decode_validate(rest).ok()) {
-        Some(text) => sanitise(&text),
-        None => format!("a revert with {} bytes", data.len()),
+        CallEnd::Returned(answer) => judge(answer),
     }
 }
 
@@ -404,7 +382,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::{Duration, Instant};
 
-    use alloy::primitives::hex;
+    use alloy::primitives::{U256, hex};
 
     use super::*;
     use crate::abi::AppBootInfo;
@@ -460,7 +438,7 @@ mod tests {
                 witness.add_code(code.clone());
             }
         }
-        let witness = prune(&anchor, witness).unwrap();
+        prune(&anchor, &mut witness).unwrap();
         (anchor, witness)
     }
 

@@ -18,13 +18,14 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kms_attestation::refusal::sanitise;
 use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::deny::{ChainDeny, ChainDenyCode, sanitise};
+use crate::deny::{ChainDeny, ChainDenyCode};
 
 /// How long a TCP connection may take. A healthy one takes less than a round trip across the globe, 0.3 s.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -204,7 +205,7 @@ impl Rpc {
         };
         let answer = timeout(self.limits.request, exchange).await.unwrap_or(Err(RpcFault::Timeout))?;
         self.received.fetch_add(answer.len() as u64, Ordering::Relaxed);
-        in_order(&answer, first, calls.len())
+        read_batch(&answer, first, calls.len())
     }
 
     /// Sends one call.
@@ -299,12 +300,16 @@ impl Response {
     }
 }
 
-/// The results by the order of their requests: each must be answered exactly once.
-fn in_order(answer: &[u8], first: u64, count: usize) -> Result<Vec<RpcResult>, RpcFault> {
+/// Reads the answer to a batch of `count` requests whose ids start at `first`: the results in the order of the requests,
+/// each of which must be answered exactly once.
+pub fn read_batch(answer: &[u8], first: u64, count: usize) -> Result<Vec<RpcResult>, RpcFault> {
     let responses = match serde_json::from_slice::<Vec<Response>>(answer) {
         Ok(responses) => responses,
-        // A provider that takes no batches answers with one error.
-        Err(_) => vec![serde_json::from_slice(answer).map_err(|_| RpcFault::NotJson)?],
+        // A provider that takes no batches answers with one error. serde would read an array, too, as one response.
+        Err(_) if answer.trim_ascii_start().starts_with(b"{") => {
+            vec![serde_json::from_slice(answer).map_err(|_| RpcFault::NotJson)?]
+        }
+        Err(_) => return Err(RpcFault::NotJson),
     };
     if let [Response { id: Value::Null, error: Some(error), .. }] = &*responses {
         return Err(RpcFault::Error { code: error.code, message: sanitise(&error.message) });
@@ -312,7 +317,9 @@ fn in_order(answer: &[u8], first: u64, count: usize) -> Result<Vec<RpcResult>, R
     let mut by_id = BTreeMap::new();
     for response in responses {
         let id = response.id.as_u64().ok_or(RpcFault::WrongId)?;
-        by_id.insert(id, response);
+        if by_id.insert(id, response).is_some() {
+            return Err(RpcFault::WrongId);
+        }
     }
     let wanted = (first..).take(count);
     let results: Option<Vec<_>> = wanted.map(|id| by_id.remove(&id).map(Response::into_result)).collect();
@@ -343,8 +350,11 @@ mod tests {
         assert_eq!(fault_of(Answer::Raw(vec![b' '; 10_000_000])).await, RpcFault::TooLarge(100_000));
         assert_eq!(fault_of(Answer::Raw(b"<html>".to_vec())).await, RpcFault::NotJson);
         assert_eq!(fault_of(Answer::Raw(b"[]".to_vec())).await, RpcFault::WrongId);
+        assert_eq!(fault_of(Answer::Raw(b"[1,\"0x1\",null]".to_vec())).await, RpcFault::NotJson);
         let other = br#"[{"jsonrpc":"2.0","id":999,"result":"0x1"}]"#;
         assert_eq!(fault_of(Answer::Raw(other.to_vec())).await, RpcFault::WrongId);
+        let twice = br#"[{"id":1,"result":"0x1"},{"id":1,"result":"0x2"}]"#;
+        assert_eq!(fault_of(Answer::Raw(twice.to_vec())).await, RpcFault::WrongId);
         let error = br#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"no\nbatch"}}"#;
         let expected = RpcFault::Error { code: -32000, message: r"no\nbatch".to_owned() };
         assert_eq!(fault_of(Answer::Raw(error.to_vec())).await, expected);

@@ -18,7 +18,7 @@ use alloy::rlp::Decodable;
 use alloy_trie::{KECCAK_EMPTY, TrieAccount};
 
 use crate::deny::{ChainDeny, ChainDenyCode};
-use crate::trie::{HashedBytes, TrieError, nibbles, walk};
+use crate::trie::{HashedBytes, TrieError, walk};
 
 /// The most accounts that one decision may read. A genuine one reads four: two proxies and their implementations.
 pub const MAX_ACCOUNTS: usize = 64;
@@ -138,7 +138,7 @@ impl<'a> ProvenState<'a> {
 
     fn walk(&mut self, root: B256, key: B256, item: Missing) -> Result<Option<&'a [u8]>, StateError> {
         let (nodes, used) = (self.nodes, &mut self.used);
-        let found = walk(root, &nibbles(&key), |hash| {
+        let found = walk(root, &key, |hash| {
             let node = nodes.get(hash)?;
             used.insert(*hash);
             Some(node.as_ref())

@@ -91,8 +91,15 @@ impl HashedBytes {
     }
 }
 
+/// The value at `key` in the trie with this root, over these nodes; none if the trie has no such key.
+///
+/// What an auditor calls who holds the proof of one account or slot. The key is the keccak hash under which it stands.
+pub fn value_at<'a>(nodes: &'a HashedBytes, root: B256, key: &B256) -> Result<Option<&'a [u8]>, TrieError> {
+    walk(root, key, |hash| nodes.get(hash).map(AsRef::as_ref))
+}
+
 /// The nibbles of a 32-byte key, most significant first.
-pub(crate) fn nibbles(key: &B256) -> [u8; KEY_NIBBLES] {
+fn nibbles(key: &B256) -> [u8; KEY_NIBBLES] {
     let mut out = [0; KEY_NIBBLES];
     for (pair, byte) in out.chunks_exact_mut(2).zip(key) {
         pair.copy_from_slice(&[byte >> 4, byte & 0x0f]);
@@ -100,12 +107,12 @@ pub(crate) fn nibbles(key: &B256) -> [u8; KEY_NIBBLES] {
     out
 }
 
-/// The value at `key` (nibbles) in the trie with this root, or none if the trie has no such key.
+/// The same over nodes that `node` finds, so that the caller sees which are used.
 ///
-/// `node` finds a node by its hash. Whoever implements it must have hashed the bytes, as [`HashedBytes`] does.
+/// Whoever implements it must have hashed the bytes, as [`HashedBytes`] does.
 pub(crate) fn walk<'a>(
     root: B256,
-    key: &[u8],
+    key: &B256,
     mut node: impl FnMut(&B256) -> Option<&'a [u8]>,
 ) -> Result<Option<&'a [u8]>, TrieError> {
     if root == EMPTY_ROOT_HASH {
@@ -116,7 +123,8 @@ pub(crate) fn walk<'a>(
         (bytes.len() <= MAX_NODE_BYTES).then_some(bytes).ok_or(TrieError::Malformed("a node too large"))
     };
     let mut at = find(root)?;
-    let mut rest = key;
+    let key = nibbles(key);
+    let mut rest = &key[..];
     // Each step but the last uses up at least one nibble of the key, so that there are at most 65.
     loop {
         match step(Node::parse(at)?, rest)? {
@@ -314,8 +322,7 @@ mod tests {
     }
 
     fn get(root: B256, key: &B256, nodes: &HashedBytes) -> Result<Option<Vec<u8>>, TrieError> {
-        let found = walk(root, &nibbles(key), |hash| nodes.get(hash).map(AsRef::as_ref))?;
-        Ok(found.map(<[u8]>::to_vec))
+        Ok(value_at(nodes, root, key)?.map(<[u8]>::to_vec))
     }
 
     /// Keys that share long prefixes, so that extensions and inline nodes occur.

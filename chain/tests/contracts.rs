@@ -14,7 +14,7 @@ use alloy::primitives::{Address, B256, Bytes, FixedBytes, U256};
 use alloy::rpc::types::TransactionReceipt;
 use alloy::sol_types::{SolCall, SolConstructor, SolEvent};
 use anvil_support::{Anvil, RpcError, events};
-use kms_chain::bindings::kms::IAppAuth::AppBootInfo;
+use kms_chain::AppBootInfo;
 use kms_chain::bindings::{DstackApp, DstackKms, ERC1967Proxy, TimelockController};
 use serde_json::json;
 

@@ -10,7 +10,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use alloy::primitives::{Address, B256};
 use alloy::sol_types::{SolCall, SolConstructor};
 use anvil_support::{Anvil, CHAIN_ID, events};
-use kms_chain::bindings::kms::IAppAuth;
 use kms_chain::bindings::{DstackApp, DstackKms, ERC1967Proxy};
 use kms_chain::{
     Anchor, AppBootInfo, DevSource, Freshness, GrantAt, HeadSource, HeadTrust, Question, Reading, Rpc,
@@ -67,18 +66,8 @@ impl World {
 
     /// The chain's own answer.
     fn eth_call(&self, info: &AppBootInfo) -> (bool, String) {
-        let info = IAppAuth::AppBootInfo {
-            appId: info.appId,
-            composeHash: info.composeHash,
-            instanceId: info.instanceId,
-            deviceId: info.deviceId,
-            mrAggregated: info.mrAggregated,
-            mrSystem: info.mrSystem,
-            osImageHash: info.osImageHash,
-            tcbStatus: info.tcbStatus.clone(),
-            advisoryIds: info.advisoryIds.clone(),
-        };
-        let answer = self.anvil.call(self.kms, &DstackKms::isAppAllowedCall { bootInfo: info }).unwrap();
+        let answer =
+            self.anvil.call(self.kms, &DstackKms::isAppAllowedCall { bootInfo: info.clone() }).unwrap();
         (answer.isAllowed, answer.reason)
     }
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::compose::{parse_env_name, parse_key_provider_id, parse_swap_size};
+use crate::env::EnvCommand;
 use crate::input::parse_time;
 
 const EXIT_CODES: &str = "\
@@ -36,6 +37,9 @@ pub(crate) enum Command {
     /// The identity of hardware
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// An app's environment variables, encrypted to the app alone
+    #[command(subcommand)]
+    Env(EnvCommand),
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,6 +8,7 @@ use kms_attestation::pccs::ConfigError;
 use kms_attestation::root::RootError;
 
 use crate::compose::ComposeError;
+use crate::env::EnvCommandError;
 use crate::input::MAX_INPUT_BYTES;
 use crate::outcome::{Exit, Outcome};
 
@@ -35,6 +36,9 @@ pub(crate) enum CtlError {
     /// The arguments of `compose build` do not make an `app-compose.json`.
     #[error(transparent)]
     Compose(#[from] ComposeError),
+    /// Variables could not be encrypted or opened.
+    #[error(transparent)]
+    Env(#[from] EnvCommandError),
     /// The output file is there already.
     #[error("{} exists; give --force to replace it", .path.display())]
     Exists { path: PathBuf },
@@ -55,6 +59,7 @@ impl CtlError {
         let exit = match self {
             Self::NotWritten { .. } | Self::Encode(_) => Exit::NotWritten,
             Self::Refused(_) => Exit::Refused,
+            Self::Env(error) => error.exit(),
             _ => Exit::Usage,
         };
         Outcome { exit, stdout: Vec::new(), stderr: format!("error: {self}\n") }

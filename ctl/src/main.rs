@@ -7,6 +7,7 @@
 mod cli;
 mod compose;
 mod device;
+mod env;
 mod error;
 mod input;
 mod layout;
@@ -34,5 +35,6 @@ fn run(command: &Command) -> Result<Outcome, CtlError> {
         Command::Compose(ComposeCommand::Hash(args)) => compose::hash(args),
         Command::Compose(ComposeCommand::Build(args)) => compose::build(args),
         Command::Device(DeviceCommand::Id(args)) => device::id(args),
+        Command::Env(command) => env::run(command),
     }
 }

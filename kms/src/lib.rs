@@ -1,6 +1,16 @@
-//! The KMS node: reads its configuration, guards the root secret, answers guests, and records before it releases.
+//! The KMS node: root secrets, derivation, certificates; and around them the daemon.
 //!
-//! The verdict is never made here: `kms-verdict` decides, from what `kms-attestation` and `kms-chain` prove.
+//! Owns every secret key of the KMS ([`keys`]) and the process that they live in ([`hardening`]). Decides nothing:
+//! whether an app may have its keys is the verdict's to say, and recorded, before anything here is asked for them.
 #![cfg_attr(test, allow(non_snake_case))]
 
+mod boot;
 pub mod config;
+pub mod hardening;
+pub mod keys;
+pub mod node;
+mod public;
+pub mod record;
+pub mod refusal;
+pub mod serve;
+pub mod server;

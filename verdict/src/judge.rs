@@ -5,16 +5,16 @@
 
 use kms_attestation::ids::OsImageHash;
 use kms_attestation::{
-    AuthenticQuote, BootIdentity, CheckedCollateral, EventLog, OsImageManifest, Quote, VerifiedQuote,
-    Verifier,
+    AuthenticQuote, BootIdentity, CheckedCollateral, DenyCode, DenyReason, EventLog, OsImageManifest, Quote,
+    VerifiedQuote, Verifier,
 };
 use kms_chain::{
-    Anchor, AppBootInfo, ChainDeny, ChainDenyCode, Question, Witness, app_boot_info, kms_boot_info, replay,
+    Anchor, AppBootInfo, ChainDeny, ChainDenyCode, Decision, Question, Witness, app_boot_info, kms_boot_info,
+    replay,
 };
 
 use crate::evidence::{BootEvidence, Circumstances, NodeEvidence};
 use crate::policy::{DecisionPolicy, PhaseRule};
-use crate::reason::Denial;
 use crate::verdict::{Allowed, Verdict};
 
 /// What decides: a root of trust, a policy, and what is believed of the chain. Constant over a node's life.
@@ -49,39 +49,32 @@ impl Judge {
         &self.anchor
     }
 
-    /// Establishes who asks. Refused with a code of `kms-attestation`.
+    /// Establishes that the quote is genuine and was made for this session. Refused with a code of `kms-attestation`.
     pub fn authenticate(
         &self,
         evidence: &BootEvidence<'_>,
         collateral: &CheckedCollateral,
         now: u64,
-    ) -> Result<AuthenticApp, Denial> {
+    ) -> Result<GenuineQuote, DenyReason> {
         let quote = Quote::parse(evidence.quote)?;
         evidence.binding.check(&quote.td().report_data)?;
-        let manifest = OsImageManifest::parse(evidence.os_image_manifest)?;
-        let log = EventLog::parse(evidence.event_log)?;
         let quote = self.verifier.authenticate(&quote, collateral, now)?;
-        let identity = BootIdentity::extract(&quote, &log)?;
-        if self.policy.boot_phase == PhaseRule::Booting {
-            identity.check_booting()?;
-        }
-        manifest.check_runs(quote.td())?;
-        Ok(AuthenticApp { quote, identity, os_image: manifest.hash(), now })
+        Ok(GenuineQuote { quote, now })
     }
 
-    /// Establishes what a KMS node is: its own, before it releases anything, or a peer.
+    /// Establishes what a KMS node is: this one, before it releases anything, or a peer. Refused with a code of
+    /// `kms-attestation`.
     pub fn authenticate_node(
         &self,
         evidence: &NodeEvidence<'_>,
         collateral: &CheckedCollateral,
         circumstances: Circumstances,
-    ) -> Result<AttestedNode, Denial> {
+    ) -> Result<AttestedNode, DenyReason> {
         let quote = Quote::parse(evidence.quote)?;
         let found = quote.td().report_data;
         if found != evidence.report_data {
-            let code = kms_attestation::DenyCode::BindingMismatch;
             let found = format!("report data {found}");
-            return Err(kms_attestation::DenyReason::new(code, found, evidence.report_data).into());
+            return Err(DenyReason::new(DenyCode::BindingMismatch, found, evidence.report_data));
         }
         let manifest = OsImageManifest::parse(evidence.os_image_manifest)?;
         let Circumstances { now, out_of_date_since } = circumstances;
@@ -103,11 +96,45 @@ impl Judge {
         let Circumstances { now, out_of_date_since } = circumstances;
         let attested = self
             .authenticate(evidence, collateral, now)
-            .and_then(|authentic| authentic.appraise(&self.policy, out_of_date_since));
+            .and_then(|genuine| genuine.identify(&self.policy, evidence))
+            .and_then(|app| app.appraise(&self.policy, out_of_date_since));
         match attested {
             Ok(attested) => attested.conclude(&self.anchor, witness),
-            Err(denial) => Verdict::Deny(denial),
+            Err(reason) => Verdict::Deny(reason.lift()),
         }
+    }
+}
+
+/// A quote that real hardware made for this session. What runs there is open.
+#[derive(Debug, Clone)]
+pub struct GenuineQuote {
+    quote: AuthenticQuote,
+    now: u64,
+}
+
+impl GenuineQuote {
+    /// The hardware and its state.
+    #[must_use]
+    pub const fn quote(&self) -> &AuthenticQuote {
+        &self.quote
+    }
+
+    /// Establishes who asks, by the event log and the OS image's manifest that belong to the quote. Refused with a code of
+    /// `kms-attestation`.
+    pub fn identify(
+        self,
+        policy: &DecisionPolicy,
+        evidence: &BootEvidence<'_>,
+    ) -> Result<AuthenticApp, DenyReason> {
+        let Self { quote, now } = self;
+        let log = EventLog::parse(evidence.event_log)?;
+        let manifest = OsImageManifest::parse(evidence.os_image_manifest)?;
+        let identity = BootIdentity::extract(&quote, &log)?;
+        if policy.boot_phase == PhaseRule::Booting {
+            identity.check_booting()?;
+        }
+        manifest.check_runs(quote.td())?;
+        Ok(AuthenticApp { quote, identity, os_image: manifest.hash(), now })
     }
 }
 
@@ -138,7 +165,7 @@ impl AuthenticApp {
         self,
         policy: &DecisionPolicy,
         out_of_date_since: Option<u64>,
-    ) -> Result<AttestedApp, Denial> {
+    ) -> Result<AttestedApp, DenyReason> {
         let Self { quote, identity, os_image, now } = self;
         let quote: VerifiedQuote = quote.appraise(&policy.platform, now, out_of_date_since)?;
         let boot_info = app_boot_info(&identity, &quote, os_image);
@@ -171,7 +198,7 @@ impl AttestedApp {
     #[must_use]
     pub fn conclude(self, anchor: &Anchor, witness: &Witness) -> Verdict {
         match judge_witness(anchor, witness, &self.question(), self.now) {
-            Err(denial) => Verdict::Deny(denial),
+            Err(deny) => Verdict::Deny(deny.lift()),
             Ok(decision) => {
                 let Self { identity, boot_info, .. } = self;
                 Verdict::Allow(Box::new(Allowed { identity, boot_info, decision }))
@@ -195,7 +222,7 @@ impl AttestedNode {
     }
 
     /// What the contract said, if it allows the node; by a witness that must answer this question at this time.
-    pub fn conclude(&self, anchor: &Anchor, witness: &Witness) -> Result<kms_chain::Decision, Denial> {
+    pub fn conclude(&self, anchor: &Anchor, witness: &Witness) -> Result<Decision, ChainDeny> {
         judge_witness(anchor, witness, &self.question(), self.now)
     }
 }
@@ -205,18 +232,18 @@ fn judge_witness(
     witness: &Witness,
     question: &Question,
     now: u64,
-) -> Result<kms_chain::Decision, Denial> {
-    let decision = replay(anchor, witness).map_err(ChainDeny::from)?;
+) -> Result<Decision, ChainDeny> {
+    let decision = replay(anchor, witness)?;
     if decision.question != *question {
         let found = "the answer to a question about another boot";
-        return Err(ChainDeny::new(ChainDenyCode::WitnessOtherQuestion, found, "one about this boot").into());
+        return Err(ChainDeny::new(ChainDenyCode::WitnessOtherQuestion, found, "one about this boot"));
     }
     if decision.clock != now {
         let found = format!("a witness of {}", decision.clock);
-        return Err(ChainDeny::new(ChainDenyCode::WitnessOtherTime, found, now).into());
+        return Err(ChainDeny::new(ChainDenyCode::WitnessOtherTime, found, now));
     }
     match decision.denial {
-        Some(denial) => Err(denial.into()),
+        Some(denial) => Err(denial),
         None => Ok(decision),
     }
 }

@@ -1,9 +1,10 @@
 //! The one pure function that decides whether keys are released.
 //!
 //! ```text
-//! BootEvidence, collateral, now ─▶ Judge::authenticate ─▶ Authentic ─▶ appraise ─▶ Attested ─▶ conclude ─▶ Verdict
-//!   quote, log, manifest, binding      (genuine)           history        │ question    witness
-//!                                                                         └──▶ the chain is read (kms-chain)
+//! BootEvidence, collateral, now ─▶ GenuineQuote ─▶ AuthenticApp ─▶ AttestedApp ─▶ Verdict
+//!                                  made for this    who asks, from   on accepted     │ ▲
+//!                                  session          log and image    hardware        │ └ witness
+//!                                                                                    └▶ question, asked of the chain
 //! ```
 //!
 //! The node walks these steps, because between them it looks into its memory and asks the chain. The auditor calls
@@ -21,7 +22,7 @@ pub mod reason;
 pub mod verdict;
 
 pub use evidence::{BootEvidence, Circumstances, NodeEvidence};
-pub use judge::{AttestedApp, AttestedNode, AuthenticApp, Judge};
+pub use judge::{AttestedApp, AttestedNode, AuthenticApp, GenuineQuote, Judge};
 pub use policy::{DecisionPolicy, RULES_VERSION};
 pub use reason::{Code, Denial};
 pub use verdict::{Allowed, Verdict};

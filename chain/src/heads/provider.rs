@@ -1,10 +1,9 @@
 //! What one provider says about heads. A header is rebuilt from the answer's fields and must have the announced hash.
 
-use alloy::consensus::Header;
-use alloy::primitives::{B256, Bytes, U64};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use alloy::primitives::U64;
+use serde_json::json;
 
+use crate::answers::read_block;
 use crate::deny::{ChainDeny, ChainDenyCode};
 use crate::header::BlockHeader;
 use crate::rpc::{Rpc, RpcCall, RpcFault, RpcResult};
@@ -56,16 +55,4 @@ fn number(result: Option<RpcResult>, method: &'static str) -> Result<u64, ChainD
 
 fn block(result: Option<RpcResult>) -> Result<BlockHeader, ChainDeny> {
     read_block(result.unwrap_or(Err(RpcFault::WrongId))?)
-}
-
-/// A block of `eth_getBlockByNumber`. Fields of a later fork that are not known here change the hash and are refused.
-fn read_block(value: Value) -> Result<BlockHeader, ChainDeny> {
-    #[derive(Deserialize)]
-    struct Announced {
-        hash: B256,
-    }
-    let invalid = |_| RpcFault::Invalid("eth_getBlockByNumber");
-    let Announced { hash } = Announced::deserialize(&value).map_err(invalid)?;
-    let header: Header = serde_json::from_value(value).map_err(invalid)?;
-    BlockHeader::parse(Bytes::from(alloy::rlp::encode(header)))?.expect_hash(hash)
 }

@@ -3,6 +3,7 @@
 
 mod compose;
 mod device;
+mod env;
 mod explain;
 // The helper of another crate's tests, which use more of it.
 #[allow(dead_code)]

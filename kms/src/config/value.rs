@@ -6,8 +6,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use rustls_pki_types::ServerName;
-
 use super::fault::{ConfigFault, FaultCode, Faults, quoted};
 use super::origin::Origin;
 use super::tree::{Entry, Node};
@@ -196,21 +194,6 @@ impl Value for SocketAddr {
 
     fn show(&self) -> String {
         quoted(&self.to_string())
-    }
-}
-
-impl Value for ServerName<'static> {
-    const EXPECTED: &'static str = "a DNS name in lower case, or an IP address";
-
-    fn read(sink: &mut Sink<'_>, node: &Node) -> Option<Self> {
-        sink.parsed(node, |text| {
-            let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
-            Self::try_from(text.to_owned()).ok().filter(|_| lower)
-        })
-    }
-
-    fn show(&self) -> String {
-        quoted(&self.to_str())
     }
 }
 

@@ -1,0 +1,25 @@
+//! A CVM's boot: find a node that can be trusted, prove who asks, take the keys.
+//!
+//! ```text
+//! connect (TLS 1.3, fresh key) ─▶ Challenge ─▶ verify the node against the pins ─▶ own quote, bound to this session
+//!                                                                                     ─▶ GetAppKeys ─▶ verify the keys
+//! ```
+//!
+//! Nothing is sent to a node before it is verified but a nonce and a fresh public key; nothing that it answers is used
+//! before it is checked against the pins. What a wrong node could do is refuse. Threats: a node of somebody else, who then
+//! knows the keys; a genuine node behind somebody who relays; keys of another app or epoch.
+
+mod error;
+mod keys;
+mod node;
+mod pins;
+mod retry;
+mod session;
+mod tls;
+
+pub use error::{BootError, Denial};
+pub use keys::{AppKeys, RecordReference};
+pub use node::VerifiedNode;
+pub use pins::{PinError, Pins};
+pub use retry::{Retry, boot};
+pub use session::{BootRequest, Evidence, request_keys};

@@ -1,0 +1,142 @@
+//! One attempt at one node.
+
+use std::io;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use kms_attestation::ids::{AppId, Nonce, SpkiHash};
+use kms_attestation::platform::{Platform, QuoteProvider as _};
+use kms_attestation::{EventLog, Role, SessionBinding, Verifier};
+use kms_proto::v1::boot_client::BootClient;
+use kms_proto::v1::{ChallengeRequest, ChallengeResponse, GetAppKeysRequest, NodeEvidence};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
+use tonic::transport::{Channel, Endpoint};
+use tower::service_fn;
+
+use super::error::BootError;
+use super::keys::AppKeys;
+use super::node::{self, VerifiedNode};
+use super::pins::Pins;
+use super::tls::{self, Connection};
+
+/// The largest answer of a node, in bytes: its evidence with collateral.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+/// The longest time for TCP and TLS together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
+/// The longest time for one call. A node may wait for its PCCS and the chain.
+const CALL_TIMEOUT: Duration = Duration::from_secs(25);
+/// The URL that gRPC needs to have. The connection is there already.
+const ANY_URL: &str = "http://kms.invalid";
+/// The event that names the app.
+const APP_ID_EVENT: &str = "app-id";
+
+/// What this guest can show for itself.
+pub struct Evidence {
+    /// Where its quotes come from.
+    pub platform: Platform,
+    /// The OS-image manifest that it runs.
+    pub os_image_manifest: Vec<u8>,
+}
+
+/// What is asked of a node, and what is believed.
+pub struct BootRequest {
+    /// This guest.
+    pub evidence: Evidence,
+    /// The KMS.
+    pub pins: Pins,
+    /// What verifies the node's quote.
+    pub verifier: Verifier,
+    /// Whether the node must make a quote for this session.
+    pub fresh: bool,
+}
+
+/// Asks one node, `host:port`; `now` in Unix seconds.
+pub async fn request_keys(
+    request: &BootRequest,
+    node: &str,
+    now: u64,
+) -> Result<(AppKeys, VerifiedNode), BootError> {
+    let connected = timeout(CONNECT_TIMEOUT, tls::connect(node)).await;
+    let (stream, connection) =
+        connected.unwrap_or_else(|_| Err(BootError::unreachable(node, "no answer in time")))?;
+    let mut client = client(stream, node).await?;
+    let client_nonce = random_nonce()?;
+    let ask = ChallengeRequest { client_nonce: client_nonce.0.to_vec(), fresh: request.fresh };
+    let challenge =
+        client.challenge(ask).await.map_err(|status| BootError::of_status(node, &status))?.into_inner();
+    let (server_nonce, evidence) = read_challenge(challenge)?;
+    let bindings = Bindings::new(&connection, client_nonce, server_nonce);
+    let BootRequest { pins, verifier, fresh, .. } = request;
+    let verified = node::verify(&evidence, &connection, &bindings.node, *fresh, pins, verifier, now)?;
+    let (own, app_id) = own_evidence(&request.evidence, &bindings.own).await?;
+    let answer = client.get_app_keys(own).await.map_err(|status| BootError::of_status(node, &status))?;
+    AppKeys::check(answer.into_inner(), app_id, &pins.root_signer).map(|keys| (keys, verified))
+}
+
+/// gRPC on the connection that is there. It is never replaced by another: what is bound to it would not hold.
+async fn client(stream: TlsStream<TcpStream>, node: &str) -> Result<BootClient<Channel>, BootError> {
+    let only = Mutex::new(Some(stream));
+    let connector = service_fn(move |_| {
+        let stream = only.lock().ok().and_then(|mut only| only.take());
+        async move { stream.map(TokioIo::new).ok_or(io::Error::from(io::ErrorKind::NotConnected)) }
+    });
+    let endpoint = Endpoint::from_static(ANY_URL).timeout(CALL_TIMEOUT);
+    let channel = endpoint.connect_with_connector(connector).await;
+    let channel = channel.map_err(|error| BootError::unreachable(node, error))?;
+    Ok(BootClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES))
+}
+
+fn random_nonce() -> Result<Nonce, BootError> {
+    let mut nonce = [0; 32];
+    getrandom::fill(&mut nonce).map_err(|_| BootError::Guest { what: "randomness" })?;
+    Ok(Nonce(nonce))
+}
+
+fn read_challenge(challenge: ChallengeResponse) -> Result<(Nonce, NodeEvidence), BootError> {
+    let nonce = Nonce::try_from(&challenge.server_nonce[..]);
+    let nonce = nonce.map_err(|_| BootError::Answer { what: "nonce" })?;
+    Ok((nonce, challenge.node.ok_or(BootError::Answer { what: "evidence" })?))
+}
+
+/// The same session through the eyes of either maker of a quote.
+struct Bindings {
+    own: SessionBinding,
+    node: SessionBinding,
+}
+
+impl Bindings {
+    fn new(connection: &Connection, client_nonce: Nonce, server_nonce: Nonce) -> Self {
+        let (own_spki, peer_spki) = (connection.own_spki, SpkiHash::of(&connection.node_spki));
+        let exporter = connection.exporter;
+        let (own_nonce, peer_nonce) = (client_nonce, server_nonce);
+        Self {
+            own: SessionBinding { role: Role::App, peer_nonce, own_nonce, own_spki, peer_spki, exporter },
+            node: SessionBinding {
+                role: Role::Kms,
+                peer_nonce: own_nonce,
+                own_nonce: peer_nonce,
+                own_spki: peer_spki,
+                peer_spki: own_spki,
+                exporter,
+            },
+        }
+    }
+}
+
+/// This guest's evidence for the session, and the app id that its own log names.
+async fn own_evidence(
+    evidence: &Evidence,
+    binding: &SessionBinding,
+) -> Result<(GetAppKeysRequest, AppId), BootError> {
+    let quoted = evidence.platform.quote(binding.report_data()).await.map_err(BootError::Quote)?;
+    let event_log = quoted.event_log.ok_or(BootError::Guest { what: "an event log" })?;
+    let log = EventLog::parse(&event_log).map_err(BootError::Node)?;
+    let app_id = log.events().iter().find(|event| event.name == APP_ID_EVENT);
+    let app_id = app_id.and_then(|event| <[u8; 20]>::try_from(&event.payload[..]).ok()).map(AppId);
+    let app_id = app_id.ok_or(BootError::Guest { what: "an app id in its event log" })?;
+    let os_image_manifest = evidence.os_image_manifest.clone();
+    Ok((GetAppKeysRequest { quote: quoted.quote, event_log, os_image_manifest }, app_id))
+}

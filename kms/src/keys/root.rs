@@ -1,0 +1,146 @@
+//! The root secret of an epoch, and what is derived from it directly.
+
+use kms_attestation::ids::{AppId, InstanceId, RootEpoch};
+use kms_client::env::{EnvPrivateKey, EnvPublicKey};
+use kms_client::secret::Secret;
+use kms_client::signature::KmsRootKey;
+
+use super::app::AppKeys;
+use super::ca::{AppCa, CertificatePolicy, RootCa};
+use super::derive::{KeyName, Prk, Purpose};
+use super::error::KeyError;
+use super::node::{NodeId, NodeLogKey};
+use super::p256_key::P256Key;
+use super::signer::RootSigner;
+use crate::hardening::Hardened;
+
+/// The root secret of one epoch: whoever has it has every key of every app.
+///
+/// It can be made only in a process that was hardened, and leaves it only for an attested peer or as recovery shares.
+pub struct RootSecret {
+    epoch: RootEpoch,
+    bytes: Secret<32>,
+}
+
+impl RootSecret {
+    /// A new root, at bootstrap or rotation.
+    pub fn generate(epoch: RootEpoch, hardened: &Hardened) -> Result<Self, KeyError> {
+        let bytes = Secret::random().map_err(|_| KeyError::NoRandomness)?;
+        Self::from_secret(epoch, bytes, hardened)
+    }
+
+    /// A root that a peer or a quorum of operators gave.
+    pub fn from_secret(epoch: RootEpoch, bytes: Secret<32>, _hardened: &Hardened) -> Result<Self, KeyError> {
+        if *bytes.expose() == [0; 32] {
+            return Err(KeyError::BlankRoot);
+        }
+        Ok(Self { epoch, bytes })
+    }
+
+    /// The epoch.
+    #[must_use]
+    pub fn epoch(&self) -> RootEpoch {
+        self.epoch
+    }
+
+    /// The bytes, for replication to an attested peer and for recovery shares. For nothing else.
+    #[must_use]
+    pub fn expose_for_transfer(&self) -> &[u8; 32] {
+        self.bytes.expose()
+    }
+
+    /// Everything that can be derived.
+    pub fn keys(&self) -> Result<RootKeys, KeyError> {
+        RootKeys::extract(self.epoch, &self.bytes)
+    }
+}
+
+/// The derivation of one epoch's keys. As secret as the root.
+pub struct RootKeys {
+    epoch: RootEpoch,
+    prk: Prk,
+    signer: RootSigner,
+    ca: RootCa,
+}
+
+impl RootKeys {
+    fn extract(epoch: RootEpoch, root: &Secret<32>) -> Result<Self, KeyError> {
+        let prk = Prk::extract(root)?;
+        let signer = prk.expand(&KeyName::of_kms(Purpose::RootSigner, epoch))?;
+        let ca = prk.expand(&KeyName::of_kms(Purpose::RootCa, epoch))?;
+        let ca = RootCa::new(epoch, P256Key::from_wide(&ca)?)?;
+        Ok(Self { epoch, signer: RootSigner::from_wide(epoch, &signer)?, ca, prk })
+    }
+
+    /// The epoch.
+    #[must_use]
+    pub fn epoch(&self) -> RootEpoch {
+        self.epoch
+    }
+
+    /// All keys of an app's instance. `instance_id` is none where the app's instances share one disk key.
+    ///
+    /// They depend on the app id, the instance id and the root alone: never on the code, so that an update keeps them.
+    /// Only the CA's certificate depends on `now`, in Unix seconds, and on the policy.
+    pub fn app_keys(
+        &self,
+        app_id: AppId,
+        instance_id: Option<InstanceId>,
+        policy: &CertificatePolicy,
+        now: u64,
+    ) -> Result<AppKeys, KeyError> {
+        AppKeys::derive(self, app_id, instance_id, policy, now)
+    }
+
+    /// The public half of an app's env key: what owners encrypt to.
+    pub fn app_env_public_key(&self, app_id: AppId) -> Result<EnvPublicKey, KeyError> {
+        let key = self.expand(&KeyName::of_app(Purpose::AppEnv, self.epoch, app_id))?;
+        Ok(EnvPrivateKey::new(key).public_key())
+    }
+
+    /// An app's CA, to issue leaf certificates for the app.
+    pub fn app_ca(&self, app_id: AppId, policy: &CertificatePolicy, now: u64) -> Result<AppCa, KeyError> {
+        let wide = self.prk.expand(&KeyName::of_app(Purpose::AppCa, self.epoch, app_id))?;
+        AppCa::issue(P256Key::from_wide(&wide)?, &self.ca, app_id, policy, now)
+    }
+
+    /// The signer of endorsements.
+    #[must_use]
+    pub fn root_signer(&self) -> &RootSigner {
+        &self.signer
+    }
+
+    /// The root of all certificates. Its certificate is the same on every node, byte for byte.
+    #[must_use]
+    pub fn root_ca(&self) -> &RootCa {
+        &self.ca
+    }
+
+    /// The key with which that node signs its decision log.
+    pub fn node_log_key(&self, node_id: &NodeId) -> Result<NodeLogKey, KeyError> {
+        let path = node_id.as_str().as_bytes();
+        let name = KeyName { path, ..KeyName::of_kms(Purpose::NodeLog, self.epoch) };
+        NodeLogKey::from_seed(self.prk.expand(&name)?)
+    }
+
+    /// What stands on chain.
+    #[must_use]
+    pub fn public_keys(&self) -> RootPublicKeys {
+        RootPublicKeys { epoch: self.epoch, signer: self.signer.public_key(), ca_spki: self.ca.spki_der() }
+    }
+
+    pub(super) fn expand<const N: usize>(&self, name: &KeyName<'_>) -> Result<Secret<N>, KeyError> {
+        self.prk.expand(name)
+    }
+}
+
+/// The public keys of a root: what the `DstackKms` contract holds, and clients pin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootPublicKeys {
+    /// The epoch of the root.
+    pub epoch: RootEpoch,
+    /// The root signer: `kmsInfo().k256Pubkey`, as a compressed point.
+    pub signer: KmsRootKey,
+    /// The root CA: `kmsInfo().caPubkey`, SubjectPublicKeyInfo in DER. Also the id of the key provider that dstack's guests measure.
+    pub ca_spki: Vec<u8>,
+}

@@ -1,0 +1,113 @@
+//! What a node consists of, once it is assembled: what the services share.
+//!
+//! Owns no logic of its own beyond putting the parts within reach of one another. Everything in it is bounded.
+
+pub mod certificate;
+pub mod history;
+mod quota;
+mod standing;
+mod workers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kms_attestation::CheckedCollateral;
+use kms_attestation::pccs::CollateralCache;
+use kms_attestation::platform::Platform;
+use kms_attestation::quote::Quote;
+use kms_attestation::refusal::Refusal;
+use kms_chain::ContractReader;
+use kms_proto::v1::{NodeEvidence, QuoteBinding};
+use kms_verdict::{Judge, RULES_VERSION};
+use tokio::sync::watch;
+
+use self::certificate::{NodeCertificate, NodeQuote};
+use self::history::History;
+pub use self::quota::ReleaseLimits;
+pub(crate) use self::quota::{Limited, Quotas};
+pub(crate) use self::standing::Standing;
+pub use self::standing::{CHECK_EVERY, COUNTS_FOR};
+pub(crate) use self::workers::Workers;
+pub use self::workers::{OVERLOAD_PAUSE, WorkLimits};
+use crate::keys::{CertificatePolicy, NodeId, RootKeys};
+use crate::record::{NodeStamp, Recorder};
+use crate::refusal::{NodeCode, Refused};
+
+/// The version of this software.
+pub const SOFTWARE: &str = concat!("onchain-kms/", env!("CARGO_PKG_VERSION"));
+
+/// A node.
+pub struct Node {
+    pub(crate) name: NodeId,
+    pub(crate) judge: Arc<Judge>,
+    pub(crate) certificate_policy: CertificatePolicy,
+    pub(crate) collateral: CollateralCache,
+    pub(crate) chain: ContractReader,
+    pub(crate) history: History,
+    pub(crate) recorder: Arc<dyn Recorder>,
+    pub(crate) root: RootKeys,
+    pub(crate) platform: Platform,
+    pub(crate) os_image_manifest: Vec<u8>,
+    pub(crate) certificates: watch::Sender<Arc<NodeCertificate>>,
+    pub(crate) standing: Standing,
+    pub(crate) workers: Workers,
+    pub(crate) quotas: Quotas,
+    pub(crate) fresh_quotes: governor::DefaultDirectRateLimiter,
+    pub(crate) nonce_lifetime: Duration,
+    pub(crate) policy_digest: [u8; 32],
+    pub(crate) insecure_settings: Vec<String>,
+}
+
+impl Node {
+    /// The time, in Unix seconds: the clock's, but never before what collateral and the chain have proven.
+    pub(crate) fn now(&self) -> u64 {
+        let proven = self.chain.feed().current().map_or(0, |heads| heads.latest.header.timestamp());
+        self.collateral.now().max(proven)
+    }
+
+    /// The certificate that new connections are shown.
+    pub(crate) fn certificate(&self) -> Arc<NodeCertificate> {
+        Arc::clone(&self.certificates.borrow())
+    }
+
+    /// Collateral for the platform that a quote claims. Refused with `collateral-unavailable`.
+    pub(crate) async fn collateral(
+        &self,
+        quote: &Quote,
+        now: u64,
+    ) -> Result<Arc<CheckedCollateral>, Refused> {
+        let platform = quote.platform();
+        let collateral = self.collateral.get(platform.fmspc, platform.ca, now).await;
+        collateral.map_err(|unavailable| {
+            let (found, expected) = (unavailable.found(), unavailable.expected());
+            Refused::new(NodeCode::CollateralUnavailable.into(), found, expected)
+        })
+    }
+
+    /// This node's evidence, with the collateral that it needs, so that a client need not reach a PCCS.
+    pub(crate) async fn evidence(
+        &self,
+        own: &NodeQuote,
+        binding: QuoteBinding,
+    ) -> Result<NodeEvidence, Refused> {
+        let quote = Quote::parse(&own.quote).map_err(Refusal::lift)?;
+        let collateral = self.collateral(&quote, self.now()).await?;
+        Ok(NodeEvidence {
+            quote: own.quote.clone(),
+            event_log: own.event_log.clone(),
+            os_image_manifest: self.os_image_manifest.clone(),
+            collateral: collateral.source().to_json().into_bytes(),
+            binding: binding.into(),
+        })
+    }
+
+    /// This node, as records name it.
+    pub(crate) fn stamp(&self) -> NodeStamp {
+        NodeStamp {
+            name: self.name.to_string(),
+            software: SOFTWARE,
+            rules: RULES_VERSION,
+            policy: hex::encode(self.policy_digest),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Whether this node may release anything: its own evidence, judged as it judges others', and asked of the chain.
+//!
+//! A node that governance does not allow, or no longer allows, has no keys to give. It finds out by itself at start and
+//! then every minute; an answer that is too old counts as none. Threat: a node that goes on after it was revoked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kms_attestation::Quote;
+use kms_attestation::refusal::Refusal;
+use kms_chain::Decision;
+use kms_verdict::{Circumstances, NodeEvidence};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Node;
+use super::certificate::NodeCertificate;
+use crate::refusal::{NodeCode, Refused};
+
+/// The time between two checks.
+pub const CHECK_EVERY: Duration = Duration::from_secs(60);
+/// How long a check's outcome counts: long enough for a provider's bad minute, far shorter than an operator's attention.
+pub const COUNTS_FOR: Duration = Duration::from_mins(5);
+
+/// The last outcome.
+pub(crate) struct Standing(watch::Sender<Checked>);
+
+#[derive(Clone)]
+struct Checked {
+    at: Instant,
+    outcome: Result<(), Refused>,
+}
+
+impl Standing {
+    /// Not allowed, until it is found to be.
+    pub(crate) fn unknown() -> Self {
+        let outcome =
+            Err(Refused::new(NodeCode::NodeNotAllowed.into(), "not yet checked", "allowed by the contract"));
+        Self(watch::Sender::new(Checked { at: Instant::now(), outcome }))
+    }
+
+    /// Refused with `node-not-allowed`, and why, unless the node was found to be allowed a short while ago.
+    pub(crate) fn check(&self) -> Result<(), Refused> {
+        let checked = self.0.borrow();
+        checked.outcome.clone()?;
+        let age = checked.at.elapsed();
+        if age <= COUNTS_FOR {
+            return Ok(());
+        }
+        let found = format!("last found to be allowed {} s ago", age.as_secs());
+        let expected = format!("at most {} s", COUNTS_FOR.as_secs());
+        Err(Refused::new(NodeCode::NodeNotAllowed.into(), found, expected))
+    }
+
+    /// Takes note of an outcome. A check that could not be made does not take away an earlier outcome: age will.
+    pub(crate) fn note(&self, outcome: Result<Decision, Refused>) {
+        let was_allowed = self.0.borrow().outcome.is_ok();
+        match outcome {
+            Ok(_) => self.set(Ok(())),
+            Err(refused) if was_allowed && !is_final(&refused) => {}
+            Err(refused) => self.set(Err(not_allowed(&refused))),
+        }
+    }
+
+    fn set(&self, outcome: Result<(), Refused>) {
+        self.0.send_replace(Checked { at: Instant::now(), outcome });
+    }
+}
+
+/// Whether the node itself is refused, and not the attempt to find out.
+fn is_final(refused: &Refused) -> bool {
+    use kms_attestation::refusal::{DenyClass, StableCode as _};
+    matches!(
+        refused.code.class(),
+        DenyClass::Contract | DenyClass::Evidence | DenyClass::Platform | DenyClass::Guest
+    )
+}
+
+fn not_allowed(why: &Refused) -> Refused {
+    Refused::new(NodeCode::NodeNotAllowed.into(), why, "allowed by the contract")
+}
+
+impl Node {
+    /// Judges this node's own evidence, and asks the chain.
+    pub(crate) async fn examine_itself(self: &Arc<Self>) -> Result<Decision, Refused> {
+        let certificate: Arc<NodeCertificate> = self.certificate();
+        let now = self.now();
+        let quote = Quote::parse(&certificate.quote().quote).map_err(Refusal::lift)?;
+        let collateral = self.collateral(&quote, now).await?;
+        let node = Arc::clone(self);
+        let attest = move || {
+            let own = certificate.quote();
+            let evidence = NodeEvidence {
+                quote: &own.quote,
+                os_image_manifest: &node.os_image_manifest,
+                report_data: own.report_data,
+            };
+            let circumstances = Circumstances { now, out_of_date_since: None };
+            node.judge.authenticate_node(&evidence, &collateral, circumstances)
+        };
+        let attested = self.workers.run(attest).await?.map_err(Refusal::lift)?;
+        let reading = self.chain.ask(&attested.question(), now).await.map_err(Refusal::lift)?;
+        attested.conclude(self.judge.anchor(), &reading.witness).map_err(Refusal::lift)
+    }
+}

@@ -1,0 +1,100 @@
+//! The `Public` service: what anyone may know. Nothing in it is secret, and nothing in it is believed without a check.
+
+use std::sync::Arc;
+
+use kms_attestation::ids::AppId;
+use kms_chain::HeadEvidence;
+use kms_proto::v1::public_server::Public;
+use kms_proto::v1::{
+    ChainHead, GetAppEnvPublicKeyRequest, GetAppEnvPublicKeyResponse, GetNodeInfoRequest,
+    GetNodeInfoResponse, QuoteBinding, RootPublicKeys,
+};
+use tonic::{Request, Response, Status};
+
+use crate::keys::KeyError;
+use crate::node::{Node, SOFTWARE};
+use crate::refusal::{NodeCode, Refused, status};
+
+/// The `Public` service of a node.
+pub(crate) struct PublicService {
+    node: Arc<Node>,
+}
+
+impl PublicService {
+    pub(crate) fn new(node: Arc<Node>) -> Self {
+        Self { node }
+    }
+
+    async fn env_key(
+        &self,
+        request: GetAppEnvPublicKeyRequest,
+    ) -> Result<GetAppEnvPublicKeyResponse, Refused> {
+        let app_id = <[u8; 20]>::try_from(&request.app_id[..])
+            .map(AppId)
+            .map_err(|_| Refused::new(NodeCode::FieldInvalid.into(), "another app_id", "20 bytes"))?;
+        let (node, now) = (Arc::clone(&self.node), self.node.now());
+        let derive = move || {
+            let public_key = node.root.app_env_public_key(app_id)?;
+            let signature = node.root.root_signer().endorse_env_key(app_id, public_key, now)?;
+            Ok::<_, KeyError>((public_key, signature))
+        };
+        // Two derivations and a signature: bounded as every other work.
+        let (public_key, signature) = self
+            .node
+            .workers
+            .run(derive)
+            .await?
+            .map_err(|error| Refused::new(NodeCode::Internal.into(), error, "a key"))?;
+        Ok(GetAppEnvPublicKeyResponse {
+            root_epoch: self.node.root.epoch().0,
+            public_key: public_key.as_bytes().to_vec(),
+            timestamp: now,
+            signature: signature.to_bytes().to_vec(),
+        })
+    }
+
+    async fn info(&self) -> Result<GetNodeInfoResponse, Refused> {
+        let node = &self.node;
+        let certificate = node.certificate();
+        let heads = node.chain.feed().current().ok();
+        let anchor = node.judge.anchor();
+        Ok(GetNodeInfoResponse {
+            version: SOFTWARE.to_owned(),
+            root: Some(RootPublicKeys {
+                epoch: node.root.epoch().0,
+                k256_public_key: node.root.root_signer().public_key().to_compressed().to_vec(),
+                ca_certificate: node.root.root_ca().certificate().to_vec(),
+            }),
+            node: Some(node.evidence(certificate.quote(), QuoteBinding::Certificate).await?),
+            chain_id: anchor.chain_id(),
+            kms_contract: anchor.contract().to_vec(),
+            latest: heads.as_ref().map(|heads| head(&heads.latest)),
+            finalized: heads.as_ref().map(|heads| head(&heads.finalized)),
+            policy_digest: node.policy_digest.to_vec(),
+            insecure_settings: node.insecure_settings.clone(),
+        })
+    }
+}
+
+fn head(evidence: &HeadEvidence) -> ChainHead {
+    let header = &evidence.header;
+    ChainHead { number: header.number(), hash: header.hash().to_vec(), timestamp: header.timestamp() }
+}
+
+#[tonic::async_trait]
+impl Public for PublicService {
+    async fn get_app_env_public_key(
+        &self,
+        request: Request<GetAppEnvPublicKeyRequest>,
+    ) -> Result<Response<GetAppEnvPublicKeyResponse>, Status> {
+        let answer = self.env_key(request.into_inner()).await;
+        answer.map(Response::new).map_err(|refused| status(&refused, None))
+    }
+
+    async fn get_node_info(
+        &self,
+        _request: Request<GetNodeInfoRequest>,
+    ) -> Result<Response<GetNodeInfoResponse>, Status> {
+        self.info().await.map(Response::new).map_err(|refused| status(&refused, None))
+    }
+}

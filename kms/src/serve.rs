@@ -1,0 +1,168 @@
+//! A node at work: its services on one port, and what it does by itself.
+//!
+//! ```text
+//! every minute   is this node still allowed?   collateral that is due
+//! every hour     a new certificate with a new quote
+//! ```
+//!
+//! Health (`grpc.health.v1`) says SERVING only while the node may release keys. Owns the limits of HTTP/2; those of
+//! connections are in `server`, those of work in `node`.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kms_attestation::event_log::MAX_EVENT_LOG_BYTES;
+use kms_attestation::image::MAX_MANIFEST_BYTES;
+use kms_attestation::quote::MAX_QUOTE_BYTES;
+use kms_proto::v1::boot_server::BootServer;
+use kms_proto::v1::public_server::PublicServer;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::boot::BootService;
+use crate::keys::{DnsName, Lifetime};
+use crate::node::certificate::Issuer;
+use crate::node::{CHECK_EVERY, Node};
+use crate::public::PublicService;
+use crate::refusal::Refused;
+use crate::server::{ConnectionLimits, ConnectionTimes, accept};
+
+/// The largest request, in bytes: quote, event log and manifest at their largest, and what frames them.
+const MAX_REQUEST_BYTES: usize = MAX_QUOTE_BYTES + MAX_EVENT_LOG_BYTES + MAX_MANIFEST_BYTES + 1024;
+/// Requests in hand on one connection: a session makes one at a time.
+const MAX_STREAMS: u32 = 8;
+/// The largest set of headers, in bytes.
+const MAX_HEADER_BYTES: u32 = 8 * 1024;
+/// How often an idle peer is asked whether it is still there, and how long it may take to answer.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+/// Connections that have finished their handshake and wait for tonic to take them.
+const HANDED_OVER: usize = 64;
+/// The gRPC services that health is reported for, beside the whole server.
+const SERVICES: [&str; 2] = ["onchainkms.v1.Boot", "onchainkms.v1.Public"];
+
+/// The limits of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServeLimits {
+    /// How many connections.
+    pub connections: ConnectionLimits,
+    /// When a connection ends by itself.
+    pub times: ConnectionTimes,
+    /// The longest a request may take, reading it included.
+    pub request: Duration,
+    /// The longest life of a connection.
+    pub connection_age: Duration,
+}
+
+/// What the node's certificates say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateTerms {
+    /// The names that clients reach the node by.
+    pub names: BTreeSet<DnsName>,
+    /// How long a certificate is valid.
+    pub lifetime: Lifetime,
+    /// How often it is issued anew, with a new quote.
+    pub renew_every: Duration,
+}
+
+/// Serves until `shutdown` ends; then finishes the requests in hand.
+pub async fn serve(
+    node: Arc<Node>,
+    listener: TcpListener,
+    limits: ServeLimits,
+    terms: CertificateTerms,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let (secured, connections) = mpsc::channel(HANDED_OVER);
+    let background = [
+        tokio::spawn(accept(
+            listener,
+            node.certificates.subscribe(),
+            limits.connections,
+            limits.times,
+            secured,
+        )),
+        tokio::spawn(keep_standing(Arc::clone(&node), health)),
+        tokio::spawn(keep_certificate(Arc::clone(&node), terms)),
+    ];
+    let boot =
+        BootServer::new(BootService::new(Arc::clone(&node))).max_decoding_message_size(MAX_REQUEST_BYTES);
+    let public = PublicServer::new(PublicService::new(node)).max_decoding_message_size(1024);
+    let mut server = Server::builder()
+        .timeout(limits.request)
+        .max_concurrent_streams(MAX_STREAMS)
+        .http2_max_header_list_size(MAX_HEADER_BYTES)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .max_connection_age(limits.connection_age);
+    let mut router = server.add_service(health_service).add_service(boot).add_service(public);
+    if let Ok(reflection) = reflection() {
+        router = router.add_service(reflection);
+    }
+    let outcome = router.serve_with_incoming_shutdown(ReceiverStream::new(connections), shutdown).await;
+    background.iter().for_each(tokio::task::JoinHandle::abort);
+    outcome
+}
+
+fn reflection() -> Result<
+    tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>,
+    tonic_reflection::server::Error,
+> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(kms_proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+}
+
+/// Checks the node's own standing, and says so.
+async fn keep_standing(node: Arc<Node>, health: HealthReporter) {
+    let mut ticks = interval(CHECK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        node.collateral.refresh_due();
+        let outcome = node.examine_itself().await;
+        if let Err(refused) = &outcome {
+            tracing::warn!(%refused, "this node may not release keys");
+        }
+        node.standing.note(outcome);
+        let status =
+            if node.standing.check().is_ok() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for service in SERVICES.into_iter().chain([""]) {
+            health.set_service_status(service, status).await;
+        }
+    }
+}
+
+/// Issues a new certificate from time to time. One that cannot be issued leaves the old one, which clients judge.
+async fn keep_certificate(node: Arc<Node>, terms: CertificateTerms) {
+    let mut ticks = interval(terms.renew_every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        match renew(&node, &terms).await {
+            Ok(()) => tracing::info!("a new certificate"),
+            Err(refused) => tracing::error!(%refused, "no new certificate"),
+        }
+    }
+}
+
+async fn renew(node: &Node, terms: &CertificateTerms) -> Result<(), Refused> {
+    let issuer = Issuer {
+        root: &node.root,
+        policy: &node.certificate_policy,
+        names: &terms.names,
+        lifetime: terms.lifetime,
+    };
+    let certificate = issuer.issue(&node.platform, node.now()).await?;
+    node.certificates.send_replace(Arc::new(certificate));
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! A connection as tonic reads and writes it: idle ones end, and what it occupies is given back when it does.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+
+use super::admission::Admission;
+use super::connection::Connection;
+
+/// A TLS connection after its handshake.
+pub(crate) struct Secured {
+    stream: TlsStream<TcpStream>,
+    connection: Arc<Connection>,
+    idle: Pin<Box<Sleep>>,
+    idle_timeout: Duration,
+    _admission: Admission,
+}
+
+impl Secured {
+    pub(crate) fn new(
+        stream: TlsStream<TcpStream>,
+        connection: Connection,
+        admission: Admission,
+        idle_timeout: Duration,
+    ) -> Self {
+        let idle = Box::pin(sleep(idle_timeout));
+        Self { stream, connection: Arc::new(connection), idle, idle_timeout, _admission: admission }
+    }
+
+    fn touch(&mut self) {
+        self.idle.as_mut().reset(Instant::now() + self.idle_timeout);
+    }
+
+    /// Ends a transfer that waits while the connection has been idle for too long.
+    fn watch<T>(&mut self, cx: &mut Context<'_>, transfer: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if transfer.is_ready() {
+            self.touch();
+            return transfer;
+        }
+        self.idle.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl Connected for Secured {
+    type ConnectInfo = Arc<Connection>;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        Arc::clone(&self.connection)
+    }
+}
+
+impl AsyncRead for Secured {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.watch(cx, read)
+    }
+}
+
+impl AsyncWrite for Secured {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.watch(cx, written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
