@@ -8,7 +8,7 @@ use kms_node::node::WorkLimits;
 
 use crate::support::{MINIMAL, with_flags};
 
-/// Printed by policy_vector.py, which knows the definition alone.
+/// Printed by `policy_vector.py`, which knows the definition alone.
 const DOCUMENT: &str = r#"{"attestation":{"collateral_set":"standard","root_key_id":"46e403bd34f05a3f2817ab9badcaacc7ffc98e0f261008cd30dae936cace18d5dcf58eef31463613de1570d516200993"},"certificates":{"app_ca_lifetime_s":7776000,"leaf_max_lifetime_s":86400,"node_lifetime_s":3600,"zone":"kms.internal"},"chain":{"chain_id":1,"confirmations":1,"contract":"0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed","freshness":{"finalized_max_age":1800,"latest_max_age":90,"max_future":15},"grant_at":"latest","heads":{"hosts":["rpc-a.example","rpc-b.example","rpc-c.example"],"mode":"quorum","threshold":2}},"decision":{"boot_phase":"booting","platform":{"accepted_tcb_statuses":["UpToDate"],"allowed_fmspcs":null,"denied_advisories":[],"grace_secs":0,"max_collateral_age_secs":2592000,"max_root_crl_age_secs":34560000,"min_evaluation_number":0}},"version":"onchain-kms/policy/v1"}"#;
 const DIGEST: &str = "956117c102aa599b2ffe588a29279232adc03d57d977e5e0d9d75d38f9c36325";
 
