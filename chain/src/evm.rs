@@ -7,7 +7,7 @@
 //! is a typed refusal, the blob base fee (which depends on a schedule outside the header) an invalid operation.
 //! Called by `replay`. Threat: a contract that anyone may have written.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use alloy::primitives::{Address, B256, Bytes, U256};
 use revm::bytecode::opcode::BLOBBASEFEE;
@@ -24,7 +24,7 @@ use revm::{Database, MainBuilder, MainContext};
 
 use crate::deny::{ChainDeny, ChainDenyCode};
 use crate::header::{BlockHeader, Fork};
-use crate::state::{ProvenState, StateError};
+use crate::state::{MAX_ACCOUNTS, MAX_SLOTS, Missing, ProvenState, StateError};
 
 /// The gas of the decisive call: as much as `eth_call` gives with common settings, a fraction of a second of work.
 pub const CALL_GAS: u64 = 30_000_000;
@@ -60,13 +60,34 @@ pub(crate) fn view_call(
     data: Bytes,
     gas: u64,
 ) -> Result<CallEnd, StateError> {
+    execute(block, Db { state, codes }, to, data, gas)
+}
+
+/// Adds what a call would read and no proof carries yet, so that it can be fetched in one round. Nothing is decided
+/// here: whatever is missing is taken for nothing, and how the call ends is dropped.
+pub(crate) fn note_missing(
+    block: Block<'_>,
+    state: &mut ProvenState<'_>,
+    missing: &mut BTreeSet<Missing>,
+    to: Address,
+    data: Bytes,
+    gas: u64,
+) {
+    let codes = &mut AnalysedCodes::default();
+    drop(execute(block, Guess { db: Db { state, codes }, missing }, to, data, gas));
+}
+
+fn execute<D: Database<Error = StateError>>(
+    block: Block<'_>,
+    db: D,
+    to: Address,
+    data: Bytes,
+    gas: u64,
+) -> Result<CallEnd, StateError> {
     let tx = TxEnv { gas_limit: gas, kind: TxKind::Call(to), data, ..TxEnv::default() };
     let cfg = CfgEnv::new_with_spec(spec_of(block.header.fork())).with_chain_id(block.chain_id);
-    let context = Context::mainnet()
-        .with_db(Db { state, codes })
-        .with_cfg(cfg)
-        .with_block(environment(block.header))
-        .with_tx(tx);
+    let context =
+        Context::mainnet().with_db(db).with_cfg(cfg).with_block(environment(block.header)).with_tx(tx);
     let mut evm = context.build_mainnet();
     evm.instruction.insert_instruction(BLOBBASEFEE, Instruction::unknown(), 0);
     let mut handler = MainnetHandler::<_, EVMError<StateError>, EthFrame<EthInterpreter>>::default();
@@ -156,12 +177,61 @@ impl Database for Db<'_, '_> {
     }
 }
 
+/// The same, where what is missing is noted and read as nothing. A type of its own, so that no decision can use it.
+struct Guess<'a, 'b> {
+    db: Db<'a, 'b>,
+    missing: &'a mut BTreeSet<Missing>,
+}
+
+impl Guess<'_, '_> {
+    fn note<T: Default>(&mut self, read: Result<T, StateError>) -> Result<T, StateError> {
+        match read {
+            Err(StateError::Missing(item)) if self.has_room_for(item) => {
+                self.missing.insert(item);
+                Ok(T::default())
+            }
+            other => other,
+        }
+    }
+
+    /// No more than a decision may read: what a contract asks for beyond that is not worth fetching.
+    fn has_room_for(&self, item: Missing) -> bool {
+        let is_slot = |item: &Missing| matches!(item, Missing::Slot(..));
+        let max = if is_slot(&item) { MAX_SLOTS } else { MAX_ACCOUNTS };
+        self.missing.iter().filter(|other| is_slot(other) == is_slot(&item)).count() < max
+    }
+}
+
+impl Database for Guess<'_, '_> {
+    type Error = StateError;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, StateError> {
+        let read = self.db.basic(address);
+        self.note(read)
+    }
+
+    fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, StateError> {
+        let read = self.db.code_by_hash(code_hash);
+        self.note(read)
+    }
+
+    fn storage(&mut self, address: Address, index: U256) -> Result<U256, StateError> {
+        let read = self.db.storage(address, index);
+        self.note(read)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, StateError> {
+        self.db.block_hash(number)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use alloy::primitives::hex;
 
     use super::*;
     use crate::testing::{World, header};
+    use crate::trie::HashedBytes;
 
     const AT: Address = Address::repeat_byte(7);
     const NOW: u64 = 1_800_000_000;
@@ -204,6 +274,29 @@ mod tests {
     fn view_call__should_have_exactly_its_gas() {
         let left = returned(&word(&hex!("5a")));
         assert_eq!(left, U256::from(CALL_GAS - 2));
+    }
+
+    #[test]
+    fn note_missing__should_name_all_that_does_not_hang_on_another_read() {
+        let mut world = World::default();
+        // sload(1), sload(2), sload(sload(3)), and the balance of account 9
+        world.deploy(AT, &hex!("600154506002545060035454506009315000"));
+        world.store(AT, U256::from(1), U256::from(42));
+        let (root, nodes, codes) = world.prove();
+        let header = BlockHeader::parse(header(root, 1000, NOW)).unwrap();
+        let block = Block { chain_id: 31337, header: &header };
+        let missed = |nodes: &HashedBytes| {
+            let mut state = ProvenState::new(root, nodes, &codes);
+            let mut missing = BTreeSet::new();
+            note_missing(block, &mut state, &mut missing, AT, Bytes::new(), CALL_GAS);
+            missing
+        };
+        assert_eq!(missed(&nodes), BTreeSet::new());
+        assert_eq!(missed(&HashedBytes::default()), BTreeSet::from([Missing::Account(AT)]));
+        let mut account_only = nodes.clone();
+        account_only.retain(|hash| *hash == root);
+        let slots = [0, 1, 2, 3].map(|slot| Missing::Slot(AT, U256::from(slot)));
+        assert_eq!(missed(&account_only), BTreeSet::from(slots));
     }
 
     #[test]

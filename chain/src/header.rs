@@ -22,7 +22,11 @@ pub(crate) enum Fork {
     Shanghai,
     /// Blobs.
     Cancun,
-    /// Requests: Prague or Osaka, which no header tells apart; executed by Osaka's rules, which only add to Prague's.
+    /// Requests: Prague or Osaka, which no header tells apart; executed by Osaka's rules. Every chain of Ethereum's own has
+    /// had them since 2025, and heads are minutes old. Where a chain stayed at Prague, a view call differs in three
+    /// things that `DstackKms` and `DstackApp` (compiled for Cancun) do not use: CLZ is an instruction, P256VERIFY
+    /// answers at 0x100, and MODEXP is dearer and bounded. A schedule of forks by chain id would tell them apart, and be wrong
+    /// at the next fork of a chain that nobody updated here.
     Osaka,
     /// Block access lists.
     Amsterdam,

@@ -1,16 +1,17 @@
 //! A JSON-RPC client: how long, how much and how many are bounded, and every fault has a type.
 //!
 //! Owns transport and framing. Never judges an answer: what it carries is believed only where a proof shows it
-//! (module `reader`). Pooled connections, HTTP/2 where TLS offers it, one batch per round. Redirects are not followed,
-//! nothing is decompressed. TLS hides what a node asks; it is not what makes an answer true. Threats: a provider
+//! (module `reader`). Pooled connections, HTTP/2 where TLS offers it, one batch per round; a provider that takes no batches
+//! is sent the same calls one by one, within the same time and bytes. Redirects are not followed, nothing is decompressed. TLS hides what a node asks; it is not what makes an answer true. Threats: a provider
 //! that hangs, floods, or answers something else.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::{Request, StatusCode, Uri, header};
@@ -198,14 +199,29 @@ impl Rpc {
         }
         let first = self.next_id.fetch_add(calls.len() as u64, Ordering::Relaxed);
         let requests: Vec<Value> = (first..).zip(calls).map(|(id, call)| request(id, call)).collect();
-        let body = Value::Array(requests).to_string();
-        let exchange = async {
-            let _permit = self.permits.acquire().await.map_err(|_| RpcFault::Unreachable)?;
-            self.exchange(body).await
-        };
-        let answer = timeout(self.limits.request, exchange).await.unwrap_or(Err(RpcFault::Timeout))?;
-        self.received.fetch_add(answer.len() as u64, Ordering::Relaxed);
-        read_batch(&answer, first, calls.len())
+        timeout(self.limits.request, self.all(first, requests)).await.unwrap_or(Err(RpcFault::Timeout))
+    }
+
+    async fn all(&self, first: u64, requests: Vec<Value>) -> Result<Vec<RpcResult>, RpcFault> {
+        let budget = Budget::new(self.limits.response_bytes);
+        let body = Value::Array(requests.clone()).to_string();
+        let answer = self.exchange(body, &budget).await?;
+        // In the place of all answers, one error: this provider takes no batches.
+        if read_single(&answer).is_ok_and(|response| response.error.is_some()) {
+            let answers = requests.iter().map(|request| self.single(request, &budget));
+            return join_all(answers).await.into_iter().collect();
+        }
+        read_batch(&answer, first, requests.len())
+    }
+
+    async fn single(&self, request: &Value, budget: &Budget) -> Result<RpcResult, RpcFault> {
+        let response = read_single(&self.exchange(request.to_string(), budget).await?)?;
+        let refused = response.id.is_null() && response.error.is_some();
+        if refused || Some(&response.id) == request.get("id") {
+            Ok(response.into_result())
+        } else {
+            Err(RpcFault::WrongId)
+        }
     }
 
     /// Sends one call.
@@ -214,7 +230,8 @@ impl Rpc {
         results.into_iter().next().unwrap_or(Err(RpcFault::WrongId))
     }
 
-    async fn exchange(&self, body: String) -> Result<Vec<u8>, RpcFault> {
+    async fn exchange(&self, body: String, budget: &Budget) -> Result<Vec<u8>, RpcFault> {
+        let _permit = self.permits.acquire().await.map_err(|_| RpcFault::Unreachable)?;
         let request = Request::post(self.url.clone())
             .header(header::USER_AGENT, USER_AGENT)
             .header(header::CONTENT_TYPE, "application/json")
@@ -224,7 +241,31 @@ impl Rpc {
         if response.status() != StatusCode::OK {
             return Err(RpcFault::Status(response.status().as_u16()));
         }
-        read_body(response.into_body(), self.limits.response_bytes).await
+        let answer = read_body(response.into_body(), budget).await?;
+        self.received.fetch_add(answer.len() as u64, Ordering::Relaxed);
+        Ok(answer)
+    }
+}
+
+/// The bytes that all answers to one batch may have together.
+struct Budget {
+    max: usize,
+    left: AtomicUsize,
+}
+
+impl Budget {
+    const fn new(max: usize) -> Self {
+        Self { max, left: AtomicUsize::new(max) }
+    }
+
+    fn check(&self, bytes: usize) -> Result<(), RpcFault> {
+        if bytes <= self.left.load(Ordering::Relaxed) { Ok(()) } else { Err(RpcFault::TooLarge(self.max)) }
+    }
+
+    fn take(&self, bytes: usize) -> Result<(), RpcFault> {
+        let less = |left: usize| left.checked_sub(bytes);
+        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        taken.map(drop).map_err(|_| RpcFault::TooLarge(self.max))
     }
 }
 
@@ -255,17 +296,13 @@ fn tls_config() -> Result<ClientConfig, RpcFault> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-async fn read_body(mut body: Incoming, max: usize) -> Result<Vec<u8>, RpcFault> {
+async fn read_body(mut body: Incoming, budget: &Budget) -> Result<Vec<u8>, RpcFault> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if announced > max {
-        return Err(RpcFault::TooLarge(max));
-    }
+    budget.check(announced)?;
     let mut bytes = Vec::with_capacity(announced);
     while let Some(frame) = body.frame().await {
         let data = frame.map_err(|_| RpcFault::Unreachable)?.into_data().unwrap_or_default();
-        if bytes.len() + data.len() > max {
-            return Err(RpcFault::TooLarge(max));
-        }
+        budget.take(data.len())?;
         bytes.extend_from_slice(&data);
     }
     Ok(bytes)
@@ -300,17 +337,17 @@ impl Response {
     }
 }
 
+/// Reads the answer to one request. serde would read an array, too, as one response.
+fn read_single(answer: &[u8]) -> Result<Response, RpcFault> {
+    let object = answer.trim_ascii_start().starts_with(b"{");
+    let read = object.then(|| serde_json::from_slice(answer).ok());
+    read.flatten().ok_or(RpcFault::NotJson)
+}
+
 /// Reads the answer to a batch of `count` requests whose ids start at `first`: the results in the order of the requests,
 /// each of which must be answered exactly once.
 pub fn read_batch(answer: &[u8], first: u64, count: usize) -> Result<Vec<RpcResult>, RpcFault> {
-    let responses = match serde_json::from_slice::<Vec<Response>>(answer) {
-        Ok(responses) => responses,
-        // A provider that takes no batches answers with one error. serde would read an array, too, as one response.
-        Err(_) if answer.trim_ascii_start().starts_with(b"{") => {
-            vec![serde_json::from_slice(answer).map_err(|_| RpcFault::NotJson)?]
-        }
-        Err(_) => return Err(RpcFault::NotJson),
-    };
+    let responses: Vec<Response> = serde_json::from_slice(answer).map_err(|_| RpcFault::NotJson)?;
     if let [Response { id: Value::Null, error: Some(error), .. }] = &*responses {
         return Err(RpcFault::Error { code: error.code, message: sanitise(&error.message) });
     }
@@ -380,6 +417,36 @@ mod tests {
         let results = rpc.batch(&calls).await.unwrap();
         assert_eq!(results, [Ok(json!("a")), Ok(json!("b")), Ok(json!("c"))]);
         assert!(rpc.bytes_received() > 0);
+    }
+
+    /// Answers one call a request, with the method's name, after an error to whatever is a batch.
+    async fn without_batches(padding: usize) -> Server {
+        Server::start_any(move |request| {
+            let answer = if request.is_array() {
+                json!({ "jsonrpc": "2.0", "id": null, "error": { "code": -32600, "message": "no batches" } })
+            } else {
+                let result = format!("{}{}", request["method"].as_str().unwrap(), " ".repeat(padding));
+                json!({ "id": request["id"], "result": result })
+            };
+            Answer::Raw(answer.to_string().into_bytes())
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn batch__should_be_sent_one_by_one_where_batches_are_refused() {
+        let rpc = Rpc::new(&without_batches(0).await.url, Transport::Secure, limits()).unwrap();
+        let calls = ["a", "b", "c"].map(|method| RpcCall { method, params: json!([]) });
+        let results = rpc.batch(&calls).await.unwrap();
+        assert_eq!(results, [Ok(json!("a")), Ok(json!("b")), Ok(json!("c"))]);
+    }
+
+    #[tokio::test]
+    async fn batch__should_have_one_bound_on_all_answers_that_come_one_by_one() {
+        let rpc = Rpc::new(&without_batches(40_000).await.url, Transport::Secure, limits()).unwrap();
+        let calls = ["a", "b", "c"].map(|method| RpcCall { method, params: json!([]) });
+        assert!(rpc.batch(&calls[..2]).await.is_ok());
+        assert_eq!(rpc.batch(&calls).await, Err(RpcFault::TooLarge(100_000)));
     }
 
     #[test]

@@ -83,21 +83,27 @@ pub(crate) mod server {
     }
 
     impl Server {
+        /// Serves batches.
         pub(crate) async fn start(answer: impl Fn(&[Value]) -> Answer + Send + Sync + 'static) -> Self {
+            Self::start_any(move |request| answer(request.as_array().map_or(&[], Vec::as_slice))).await
+        }
+
+        /// Serves whatever JSON comes.
+        pub(crate) async fn start_any(answer: impl Fn(&Value) -> Answer + Send + Sync + 'static) -> Self {
             let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
             let url = format!("http://127.0.0.1:{}/", listener.local_addr().unwrap().port());
             tokio::spawn(async move {
                 while let Ok((mut stream, _)) = listener.accept().await {
-                    let calls = read_calls(&mut stream).await;
+                    let request = read_request(&mut stream).await;
                     // A client that has seen enough hangs up.
-                    let _ = respond(&mut stream, answer(&calls)).await;
+                    let _ = respond(&mut stream, answer(&request)).await;
                 }
             });
             Self { url }
         }
     }
 
-    async fn read_calls(stream: &mut TcpStream) -> Vec<Value> {
+    async fn read_request(stream: &mut TcpStream) -> Value {
         let mut bytes = Vec::new();
         loop {
             let mut chunk = [0; 4096];
@@ -106,8 +112,8 @@ pub(crate) mod server {
             let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
             let body = end.map(|end| serde_json::from_slice(&bytes[end + 4..]));
             match body {
-                Some(Ok(calls)) => return calls,
-                _ if count == 0 => return Vec::new(),
+                Some(Ok(request)) => return request,
+                _ if count == 0 => return Value::Null,
                 _ => {}
             }
         }

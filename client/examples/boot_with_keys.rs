@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let nodes = [node.clone()];
     let report = |node: &str, error: &_| eprintln!("{node}: {error}");
     let (keys, node) = boot(&request, &nodes, Retry::default(), report).await?;
-    // Use them: keys.disk_key, keys.env_key, keys.signing_key, keys.ca_key. Each is wiped when it is dropped.
+    // Use them: keys.disk_key, keys.env_key, keys.signing_key. Each is wiped when it is dropped.
     println!("keys of {} from the node {}, record {}", keys.app_id, node.measurement, keys.record.index);
     Ok(())
 }

@@ -42,7 +42,7 @@ fn signature__should_have_one_form() {
     let v = bytes[64];
     for bad in [high, with(64, v + 27), with(64, 2), with(64, 255), zero_r, bytes[..64].to_vec(), vec![]] {
         let error = RecoverableSignature::from_bytes(&bad).unwrap_err();
-        assert_eq!(error.code(), "signature-malformed", "{error}");
+        assert_eq!(error.code.as_str(), "signature-malformed", "{error}");
     }
 }
 

@@ -9,18 +9,18 @@ import {IAppAuth} from "./IAppAuth.sol";
 /// @title What the owner of one application allows
 /// @notice The contract's address is the application's identity: keys are derived from it, so they survive every change
 /// made here. Its owner alone changes what is allowed: a wallet, a Safe, a timelock, a DAO. Lives behind an ERC-1967
-/// proxy.
+/// proxy. Its fields stand where those of deployed contracts do: a proxy of theirs that takes this code keeps what it allows.
 contract DstackApp is Ownable2StepUpgradeable, UUPSUpgradeable, ERC165Upgradeable, IAppAuth {
     /// @notice The code that may run: SHA-256 of app-compose.json.
     mapping(bytes32 composeHash => bool allowed) public allowedComposeHashes;
-    /// @notice The hardware that it may run on: SHA-256 of the PPID.
-    mapping(bytes32 deviceId => bool allowed) public allowedDeviceIds;
-    /// @notice Whether it may run on any hardware.
-    bool public allowAnyDevice;
-    /// @notice Whether only platforms that Intel calls UpToDate may run it.
-    bool public requireTcbUpToDate;
     /// @dev Whether this contract's own code is fixed for ever.
     bool private _upgradesDisabled;
+    /// @notice Whether it may run on any hardware.
+    bool public allowAnyDevice;
+    /// @notice The hardware that it may run on: SHA-256 of the PPID.
+    mapping(bytes32 deviceId => bool allowed) public allowedDeviceIds;
+    /// @notice Whether only platforms that Intel calls UpToDate may run it.
+    bool public requireTcbUpToDate;
     /// @dev Room for fields of later versions.
     uint256[46] private __gap;
 

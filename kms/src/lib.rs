@@ -4,6 +4,7 @@
 //! whether an app may have its keys is the verdict's to say, and recorded, before anything here is asked for them.
 #![cfg_attr(test, allow(non_snake_case))]
 
+pub mod assemble;
 mod boot;
 pub mod config;
 pub mod hardening;

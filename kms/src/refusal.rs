@@ -1,4 +1,4 @@
-//! Why this node refuses: the codes of a verdict, its own, and how each travels as a gRPC status.
+//! Why this node refuses: the codes of a verdict, of certificates, its own, and how each travels as a gRPC status.
 //!
 //! A status carries a `google.rpc.ErrorInfo`: `reason` is the stable code, `domain` is "onchain-kms", `metadata` has
 //! `found`, `expected` and `fix`. Where trying again later makes sense, a `google.rpc.RetryInfo` says when.
@@ -11,6 +11,8 @@ use kms_attestation::refusal::{DenyClass, Refusal, StableCode};
 use kms_chain::ChainDenyCode;
 use tonic::{Code as Grpc, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::keys::CertificateCode;
 
 /// The domain of this project's codes in `google.rpc.ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "onchain-kms";
@@ -35,9 +37,6 @@ kms_attestation::deny_codes! {
         KeysNotReleased = "keys-not-released", Request,
             "No keys were released on this connection, so nothing says which app this is.",
             "Call GetAppKeys on this connection first.";
-        CertificateRefused = "certificate-refused", Request,
-            "The certificate that was asked for is outside of what policy grants.",
-            "Ask for names below the app's own, for a shorter time, or for fewer usages.";
         RateLimited = "rate-limited", Node,
             "This app or this device has had its share of releases for now.",
             "Wait as long as the answer says, then try again.";
@@ -67,6 +66,8 @@ kms_attestation::deny_codes! {
 pub enum Code {
     /// Of a verdict.
     Verdict(kms_verdict::Code),
+    /// Of a certificate.
+    Certificate(CertificateCode),
     /// Of this node.
     Node(NodeCode),
 }
@@ -77,7 +78,9 @@ pub type Refused = Refusal<Code>;
 impl Code {
     /// Every code that a caller of this node can meet.
     pub fn all() -> impl Iterator<Item = Self> {
-        kms_verdict::Code::all().map(Self::Verdict).chain(NodeCode::ALL.iter().copied().map(Self::Node))
+        let certificate = CertificateCode::ALL.iter().copied().map(Self::Certificate);
+        let node = NodeCode::ALL.iter().copied().map(Self::Node);
+        kms_verdict::Code::all().map(Self::Verdict).chain(certificate).chain(node)
     }
 }
 
@@ -85,6 +88,7 @@ impl StableCode for Code {
     fn as_str(self) -> &'static str {
         match self {
             Self::Verdict(code) => code.as_str(),
+            Self::Certificate(code) => code.as_str(),
             Self::Node(code) => code.as_str(),
         }
     }
@@ -92,6 +96,7 @@ impl StableCode for Code {
     fn message(self) -> &'static str {
         match self {
             Self::Verdict(code) => code.message(),
+            Self::Certificate(code) => code.message(),
             Self::Node(code) => code.message(),
         }
     }
@@ -99,6 +104,7 @@ impl StableCode for Code {
     fn fix(self) -> &'static str {
         match self {
             Self::Verdict(code) => code.fix(),
+            Self::Certificate(code) => code.fix(),
             Self::Node(code) => code.fix(),
         }
     }
@@ -106,6 +112,7 @@ impl StableCode for Code {
     fn class(self) -> DenyClass {
         match self {
             Self::Verdict(code) => code.class(),
+            Self::Certificate(code) => code.class(),
             Self::Node(code) => code.class(),
         }
     }
@@ -114,6 +121,12 @@ impl StableCode for Code {
 impl From<NodeCode> for Code {
     fn from(code: NodeCode) -> Self {
         Self::Node(code)
+    }
+}
+
+impl From<CertificateCode> for Code {
+    fn from(code: CertificateCode) -> Self {
+        Self::Certificate(code)
     }
 }
 
@@ -141,7 +154,8 @@ pub fn grpc_code(code: Code) -> Grpc {
     match code {
         Code::Node(NodeCode::RateLimited | NodeCode::Overloaded) => Grpc::ResourceExhausted,
         Code::Node(NodeCode::ClientCertificateMissing) => Grpc::Unauthenticated,
-        Code::Node(NodeCode::FieldInvalid | NodeCode::CertificateRefused) => Grpc::InvalidArgument,
+        Code::Node(NodeCode::FieldInvalid) => Grpc::InvalidArgument,
+        Code::Certificate(code) if code.class() == DenyClass::Request => Grpc::InvalidArgument,
         Code::Node(NodeCode::Internal) => Grpc::Internal,
         _ => match code.class() {
             DenyClass::Evidence | DenyClass::Platform | DenyClass::Guest | DenyClass::Contract => {

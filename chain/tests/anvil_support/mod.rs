@@ -173,7 +173,8 @@ impl Anvil {
         self.mine(1);
     }
 
-    fn transact(&self, transaction: &Value) -> Result<TransactionReceipt, RpcError> {
+    /// Any transaction.
+    pub(crate) fn transact(&self, transaction: &Value) -> Result<TransactionReceipt, RpcError> {
         self.request("eth_call", &json!([transaction, "latest"]))?;
         let hash = self.request("eth_sendTransaction", &json!([transaction]))?;
         loop {

@@ -23,8 +23,6 @@ pub struct AppKeys {
     pub signing_key: Secret<32>,
     /// The root signer's word that it is this app's.
     pub endorsement: RecoverableSignature,
-    /// The key of the app's CA, PKCS#8 in DER.
-    pub ca_key: Zeroizing<Vec<u8>>,
     /// The app's CA certificate, then the root's, in DER.
     pub ca_chain: Vec<Vec<u8>>,
     /// Where the release is recorded.
@@ -68,7 +66,6 @@ impl AppKeys {
             env_key: EnvPrivateKey::new(secret(keys.env_private_key, "env key")?),
             signing_key,
             endorsement,
-            ca_key: Zeroizing::new(keys.ca_private_key),
             ca_chain: keys.ca_chain,
             record: RecordReference { index: record.index, digest: record.digest },
         })

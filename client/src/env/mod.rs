@@ -57,7 +57,7 @@ impl EnvVars {
         context: &EnvContext,
         key: &EnvPublicKey,
     ) -> Result<Vec<u8>, EnvError> {
-        let plaintext = self.to_json()?;
+        let plaintext = self.to_plaintext()?;
         let blob = match format {
             BlobFormat::Native => native::seal(&plaintext, context, key)?,
             BlobFormat::Dstack => dstack::seal(&plaintext, key)?,
@@ -80,7 +80,7 @@ impl EnvVars {
             BlobFormat::Native => native::open(blob, context, key)?,
             BlobFormat::Dstack => dstack::open(blob, key)?,
         };
-        Self::from_json(&plaintext)
+        Self::from_plaintext(&plaintext)
     }
 }
 

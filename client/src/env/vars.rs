@@ -83,7 +83,7 @@ impl EnvVars {
     }
 
     /// The plaintext: `{"env":[{"key":"NAME","value":"..."}]}`, in order of name.
-    pub(super) fn to_json(&self) -> Result<Zeroizing<Vec<u8>>, EnvError> {
+    pub(super) fn to_plaintext(&self) -> Result<Zeroizing<Vec<u8>>, EnvError> {
         let env = self.expose().map(|(name, value)| Entry { key: name.0.clone(), value }).collect();
         // Room for the whole, so that the buffer does not grow and leave copies behind.
         let mut json = Zeroizing::new(Vec::with_capacity(2 * MAX_BLOB_BYTES));
@@ -92,8 +92,9 @@ impl EnvVars {
         Ok(json)
     }
 
-    /// Reads a plaintext.
-    pub(super) fn from_json(json: &[u8]) -> Result<Self, EnvError> {
+    /// Reads a plaintext: what is inside a blob of either format.
+    pub fn from_plaintext(json: &[u8]) -> Result<Self, EnvError> {
+        check_size("an environment", json.len())?;
         let document: Document<SecretText> = serde_json::from_slice(json)
             .map_err(|error| EnvError::Plaintext { line: error.line(), column: error.column() })?;
         let mut vars = Self::new();
@@ -129,7 +130,7 @@ mod tests {
             vars.insert(EnvName::parse(name).unwrap(), value.to_owned().into()).unwrap();
         }
         let json = r#"{"env":[{"key":"A","value":"\"1\"\n"},{"key":"B","value":"2"}]}"#;
-        assert_eq!(vars.to_json().unwrap().as_slice(), json.as_bytes());
+        assert_eq!(vars.to_plaintext().unwrap().as_slice(), json.as_bytes());
     }
 
     #[test]
@@ -144,7 +145,7 @@ mod tests {
             (r#"{"env":[{"key":"A","value":"hunter2\u0000"}]}"#, "env-value"),
             (r#"{"env":[{"key":"A","value":"hunter2"},{"key":"A","value":"hunter2"}]}"#, "env-duplicate"),
         ] {
-            let error = EnvVars::from_json(json.as_bytes()).err().unwrap();
+            let error = EnvVars::from_plaintext(json.as_bytes()).err().unwrap();
             assert_eq!(error.code(), code, "{json}");
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
         }

@@ -16,4 +16,4 @@ mod verify;
 
 pub use self::root_key::{KmsRootKey, RootKeyError};
 pub use self::statement::{AppKeyStatement, COMPRESSED_POINT_LEN, EnvKeyStatement};
-pub use self::verify::{Freshness, RecoverableSignature, SIGNATURE_LEN, SignatureError};
+pub use self::verify::{Freshness, RecoverableSignature, SIGNATURE_LEN, SignatureCode, SignatureDeny};

@@ -2,71 +2,34 @@
 
 use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
 
+use kms_attestation::refusal::Refusal;
+
 use super::root_key::KmsRootKey;
 use super::statement::{AppKeyStatement, EnvKeyStatement};
 
 /// The length of a signature: `r || s || v`.
 pub const SIGNATURE_LEN: usize = 65;
 
-/// Why a statement does not count.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SignatureError {
-    /// Not 65 bytes, `v` other than 0 or 1, a scalar out of range, or the larger of the two possible `s`.
-    #[error(
-        "{}: found {found}; expected 65 bytes r || s || v of secp256k1, v 0 or 1, s in the lower half; send the \
-         signature as the node made it",
-        self.code()
-    )]
-    Malformed {
-        /// What is wrong with it.
-        found: String,
-    },
-    /// Signed by another key, or over another statement: the two cannot be told apart.
-    #[error(
-        "{}: found a signature that recovers to {found}; expected the KMS root key {expected}; check app id, root \
-         epoch and key, and that the node belongs to this chain's DstackKms contract",
-        self.code()
-    )]
-    WrongSigner {
-        /// The key that the signature recovers to.
-        found: KmsRootKey,
-        /// The key that the chain names.
-        expected: KmsRootKey,
-    },
-    /// Said too long ago: perhaps replayed.
-    #[error("{}: found an answer {found} s old; expected at most {expected} s; ask the node again", self.code())]
-    Stale {
-        /// Its age in seconds.
-        found: u64,
-        /// The greatest age that is accepted, in seconds.
-        expected: u64,
-    },
-    /// Said in the future.
-    #[error(
-        "{}: found an answer from {found} s in the future; expected at most {expected} s; check this machine's clock",
-        self.code()
-    )]
-    FromTheFuture {
-        /// How far ahead, in seconds.
-        found: u64,
-        /// The greatest difference of clocks that is accepted, in seconds.
-        expected: u64,
-    },
-}
-
-impl SignatureError {
-    /// The stable code.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Malformed { .. } => "signature-malformed",
-            Self::WrongSigner { .. } => "signature-wrong-signer",
-            Self::Stale { .. } => "signature-stale",
-            Self::FromTheFuture { .. } => "signature-from-the-future",
-        }
+kms_attestation::deny_codes! {
+    /// Why a statement does not count.
+    pub enum SignatureCode {
+        Malformed = "signature-malformed", Evidence,
+            "The signature is not one that the KMS makes.",
+            "Send the signature as the node made it: r || s || v, v 0 or 1, s in the lower half.";
+        WrongSigner = "signature-wrong-signer", Evidence,
+            "The signature is of another key, or over another statement: the two cannot be told apart.",
+            "Check app id, root epoch and key, and that the node belongs to this chain's DstackKms contract.";
+        Stale = "signature-stale", Evidence,
+            "The statement was made too long ago: perhaps it is replayed.",
+            "Ask the node again.";
+        FromTheFuture = "signature-from-the-future", Evidence,
+            "The statement was made in the future.",
+            "Check this machine's clock.";
     }
 }
+
+/// Why a statement does not count.
+pub type SignatureDeny = Refusal<SignatureCode>;
 
 /// How old a dated statement may be. All in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,13 +48,23 @@ impl Default for Freshness {
 }
 
 impl Freshness {
-    fn check(self, said: u64, now: u64) -> Result<(), SignatureError> {
+    fn check(self, said: u64, now: u64) -> Result<(), SignatureDeny> {
         let (age, ahead) = (now.saturating_sub(said), said.saturating_sub(now));
         if age > self.max_age_secs {
-            return Err(SignatureError::Stale { found: age, expected: self.max_age_secs });
+            let expected = format_args!("at most {} s", self.max_age_secs);
+            return Err(SignatureDeny::new(
+                SignatureCode::Stale,
+                format_args!("an age of {age} s"),
+                expected,
+            ));
         }
         if ahead > self.max_skew_secs {
-            return Err(SignatureError::FromTheFuture { found: ahead, expected: self.max_skew_secs });
+            let expected = format_args!("at most {} s ahead", self.max_skew_secs);
+            return Err(SignatureDeny::new(
+                SignatureCode::FromTheFuture,
+                format_args!("{ahead} s ahead"),
+                expected,
+            ));
         }
         Ok(())
     }
@@ -107,8 +80,7 @@ pub struct RecoverableSignature {
 impl RecoverableSignature {
     /// From `r || s || v`. One statement and key have one accepted signature: a larger `s`, and `v` of 27 or 28, are
     /// refused.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SignatureError> {
-        let malformed = |found: &str| SignatureError::Malformed { found: found.to_owned() };
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SignatureDeny> {
         let bytes: &[u8; SIGNATURE_LEN] =
             bytes.try_into().map_err(|_| malformed(&format!("{} bytes", bytes.len())))?;
         let [scalars @ .., v] = bytes;
@@ -131,20 +103,29 @@ impl RecoverableSignature {
         bytes
     }
 
-    fn check(&self, digest: &[u8; 32], expected: &KmsRootKey) -> Result<(), SignatureError> {
+    fn check(&self, digest: &[u8; 32], expected: &KmsRootKey) -> Result<(), SignatureDeny> {
         let found = VerifyingKey::recover_from_prehash(digest, &self.signature, self.recovery)
-            .map_err(|_| SignatureError::Malformed { found: "no point for r".to_owned() })?;
+            .map_err(|_| malformed("no point for r"))?;
         let found = KmsRootKey::of_recovered(found);
         if found != *expected {
-            return Err(SignatureError::WrongSigner { found, expected: *expected });
+            let found = format_args!("the key {found}");
+            return Err(SignatureDeny::new(
+                SignatureCode::WrongSigner,
+                found,
+                format_args!("the KMS root key {expected}"),
+            ));
         }
         Ok(())
     }
 }
 
+fn malformed(found: &str) -> SignatureDeny {
+    SignatureDeny::new(SignatureCode::Malformed, found, "65 bytes r || s || v of secp256k1")
+}
+
 impl AppKeyStatement {
     /// Refuses a statement that the root signer did not make.
-    pub fn verify(&self, signature: &RecoverableSignature, root: &KmsRootKey) -> Result<(), SignatureError> {
+    pub fn verify(&self, signature: &RecoverableSignature, root: &KmsRootKey) -> Result<(), SignatureDeny> {
         signature.check(&self.digest(), root)
     }
 }
@@ -157,7 +138,7 @@ impl EnvKeyStatement {
         root: &KmsRootKey,
         now: u64,
         freshness: Freshness,
-    ) -> Result<(), SignatureError> {
+    ) -> Result<(), SignatureDeny> {
         signature.check(&self.digest(), root)?;
         freshness.check(self.timestamp, now)
     }

@@ -32,7 +32,7 @@ Example:
 pub(crate) enum EnvCommand {
     /// Encrypt variables so that only the app can read them
     #[command(after_help = ENCRYPT_HELP)]
-    Encrypt(EncryptArgs),
+    Encrypt(Box<EncryptArgs>),
     /// Open a blob with the app's private env key
     #[command(after_help = DECRYPT_HELP)]
     Decrypt(DecryptArgs),
@@ -76,7 +76,7 @@ pub(crate) struct EncryptArgs {
     /// Variables; for values that are no secret
     #[arg(value_name = "NAME=VALUE")]
     pub(crate) variables: Vec<String>,
-    /// Refuse variables that this app-compose.json does not list in allowed_envs
+    /// Refuse variables that this app-compose.json does not allow
     #[arg(long, value_name = "FILE")]
     pub(crate) compose: Option<PathBuf>,
     #[command(flatten)]
@@ -93,7 +93,7 @@ pub(crate) struct EncryptArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Proof of the public key")]
 pub(crate) struct ProofArgs {
-    /// The KMS root key: kmsInfo().k256Pubkey of the DstackKms contract
+    /// The KMS root key: kmsInfo().k256Pubkey of the KMS contract
     #[arg(long, value_name = "HEX", requires = "signature")]
     pub(crate) root_key: Option<KmsRootKey>,
     /// The KMS's signature over app, epoch, time and public key, hexadecimal

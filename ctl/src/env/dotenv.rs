@@ -110,7 +110,7 @@ pub(super) fn write(vars: &EnvVars) -> Zeroizing<String> {
 }
 
 fn quote(text: &mut String, value: &str) {
-    if !value.contains(|c: char| c == '\'' || c == '\n' || c == '\r') {
+    if !value.contains(['\'', '\n', '\r']) {
         text.push('\'');
         text.push_str(value);
         return text.push('\'');

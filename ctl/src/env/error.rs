@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use kms_client::env::EnvError;
-use kms_client::signature::SignatureError;
+use kms_client::signature::SignatureDeny;
 
 use crate::outcome::Exit;
 
@@ -26,8 +26,8 @@ pub(crate) enum EnvCommandError {
     #[error("--signature: expected 65 bytes in hexadecimal")]
     SignatureHex,
     /// The public key is not proven to be the app's.
-    #[error("the public key is not proven to be this app's: {0}")]
-    Unproven(#[from] SignatureError),
+    #[error("the public key is not proven to be this app's: {0}; {fix}", fix = .0.code.fix())]
+    Unproven(#[from] SignatureDeny),
     /// The variables cannot be encrypted or opened.
     #[error(transparent)]
     Env(#[from] EnvError),

@@ -93,6 +93,8 @@ fn help__should_have_an_example_for_each_command_and_fit_a_terminal() {
         &["compose", "hash"],
         &["compose", "build"],
         &["device", "id"],
+        &["env", "encrypt"],
+        &["env", "decrypt"],
     ] {
         let run = kmsctl(command.iter().chain(&["--help"])).exits(0);
         let example = format!("Example:\n  kmsctl {} ", command.join(" "));

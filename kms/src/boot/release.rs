@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kms_attestation::refusal::Refusal;
+use kms_chain::Question;
 use kms_proto::v1::{AppKeys, GetAppKeysResponse};
 use kms_verdict::{Allowed, Verdict};
 
@@ -11,9 +12,10 @@ use crate::keys::KeyError;
 use crate::node::Node;
 use crate::record::{Outcome, RecordReference};
 use crate::refusal::{NodeCode, Refused};
+use crate::server::Released;
 
 /// What a release hands over, as a record names it.
-const RELEASED: [&str; 4] = ["app-disk", "app-env", "app-signing", "app-ca"];
+const RELEASED: [&str; 3] = ["app-disk", "app-env", "app-signing"];
 
 /// A release on its way.
 pub(crate) struct Release<State> {
@@ -51,7 +53,7 @@ impl Release<Authorised> {
     pub(crate) async fn record(self) -> Result<Release<Recorded>, Refused> {
         let Self { node, draft, allowed, state: Authorised } = self;
         let outcome = Outcome::Allow {
-            block: Some(allowed.decision.latest),
+            block: allowed.decision.latest,
             root_epoch: node.root.epoch().0,
             released: RELEASED.to_vec(),
         };
@@ -62,9 +64,10 @@ impl Release<Authorised> {
 }
 
 impl Release<Recorded> {
-    /// The app that it is for.
-    pub(crate) fn app_id(&self) -> kms_attestation::ids::AppId {
-        self.allowed.identity.app_id
+    /// Whom it is for.
+    pub(crate) fn released(&self) -> Released {
+        let identity = self.allowed.identity.clone();
+        Released { identity, question: Question::App(self.allowed.boot_info.clone()) }
     }
 
     /// The keys. The one place that derives an app's keys for a release.
@@ -74,7 +77,6 @@ impl Release<Recorded> {
         let policy = &node.certificate_policy;
         let keys = node.root.app_keys(identity.app_id, identity.instance_id, policy, draft.now);
         let keys = keys.map_err(|error| underivable(&error))?;
-        let ca_key = keys.ca.key().expose_pkcs8().map_err(|error| underivable(&error))?;
         Ok(GetAppKeysResponse {
             keys: Some(AppKeys {
                 root_epoch: keys.epoch.0,
@@ -82,7 +84,6 @@ impl Release<Recorded> {
                 env_private_key: keys.env_key.expose().to_vec(),
                 signing_key: keys.signing_key.expose().to_vec(),
                 signing_key_signature: keys.endorsement.to_bytes().to_vec(),
-                ca_private_key: ca_key.to_vec(),
                 ca_chain: vec![keys.ca.certificate().der.clone(), node.root.root_ca().certificate().to_vec()],
             }),
             record: Some(reference_message(*reference)),

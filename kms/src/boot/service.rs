@@ -74,7 +74,7 @@ impl BootService {
         let session = Session::open(&self.node, connection)?;
         let release = session.attest(request).await?.authorise().await?.record().await?;
         let response = release.keys()?;
-        connection.note_release(release.app_id());
+        connection.note_release(release.released());
         Ok(response)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::fault::FaultCode;
 use super::reader::Section;
 use super::value::Bounds;
-use crate::keys::{CertificatePolicy, DnsName, Lifetime, PolicyError};
+use crate::keys::{CertificateDeny, CertificatePolicy, DnsName, Lifetime};
 use crate::serve::CertificateTerms;
 
 /// The zone of apps' certificates. `.internal` is reserved for private use: such a name is nobody's on the internet.
@@ -57,7 +57,7 @@ impl Certificates {
     }
 
     /// The policy for apps. Cannot fail where the configuration was loaded: it was checked then.
-    pub fn policy(&self) -> Result<CertificatePolicy, PolicyError> {
+    pub fn policy(&self) -> Result<CertificatePolicy, CertificateDeny> {
         let policy = CertificatePolicy::new(self.zone.clone())?;
         Ok(policy.with_app_ca_lifetime(self.app_ca_lifetime).with_max_leaf_lifetime(self.leaf_max_lifetime))
     }

@@ -21,7 +21,7 @@ pub const MAX_SERVER_NAMES: usize = 16;
 pub struct Listen {
     /// The address and port.
     pub address: SocketAddr,
-    /// The DNS names in the node's certificate. Never empty.
+    /// The DNS names in the node's certificate. Never empty. Nobody is identified by them: the quote says what a node is.
     pub server_names: BTreeSet<DnsName>,
 }
 

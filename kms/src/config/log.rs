@@ -1,5 +1,7 @@
 //! `[log]`: what the node says while it runs. It is not the record of decisions.
 
+use tracing::level_filters::LevelFilter;
+
 use super::reader::Section;
 
 /// From which level on events are written.
@@ -15,6 +17,20 @@ pub enum LogLevel {
     Debug,
     /// Every step.
     Trace,
+}
+
+impl LogLevel {
+    /// The level as the log's writer knows it.
+    #[must_use]
+    pub const fn filter(self) -> LevelFilter {
+        match self {
+            Self::Error => LevelFilter::ERROR,
+            Self::Warn => LevelFilter::WARN,
+            Self::Info => LevelFilter::INFO,
+            Self::Debug => LevelFilter::DEBUG,
+            Self::Trace => LevelFilter::TRACE,
+        }
+    }
 }
 
 /// How events are written.

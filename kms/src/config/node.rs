@@ -37,7 +37,7 @@ pub struct Node {
     /// Where quotes come from.
     pub platform: PlatformPaths,
     /// Whether memory must be locked.
-    pub memory: MemoryLocking,
+    pub memory_lock: MemoryLocking,
 }
 
 impl Node {
@@ -50,11 +50,11 @@ impl Node {
             agent_socket: section.or("agent_socket", agent_socket),
             tsm_root: section.or("tsm_root", tsm_root),
         };
-        let memory = if section.or("insecure_no_memory_lock", false) {
+        let memory_lock = if section.or("insecure_no_memory_lock", false) {
             MemoryLocking::InsecureOff
         } else {
             MemoryLocking::Required
         };
-        Some(Self { name: name?, state_dir, os_image_manifest: os_image_manifest?, platform, memory })
+        Some(Self { name: name?, state_dir, os_image_manifest: os_image_manifest?, platform, memory_lock })
     }
 }

@@ -27,7 +27,7 @@ pub struct AppKeys {
     pub signing_key: AppSigningKey,
     /// The root signer's word that `signing_key` is this app's.
     pub endorsement: RecoverableSignature,
-    /// Issues the app's certificates.
+    /// Issues the app's certificates. Only its certificate is released: the key stays here.
     pub ca: AppCa,
 }
 
@@ -46,7 +46,7 @@ impl AppKeys {
             app_id,
             epoch,
             disk_key: root.expand(&KeyName { instance_id, ..name(Purpose::AppDisk) })?,
-            env_key: EnvPrivateKey::new(root.expand(&name(Purpose::AppEnv))?),
+            env_key: root.env_key(app_id)?,
             endorsement: root.root_signer().endorse_app_key(app_id, signing_key.public_key())?,
             signing_key,
             ca: root.app_ca(app_id, policy, now)?,

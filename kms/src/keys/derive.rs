@@ -149,14 +149,15 @@ mod tests {
         }
     }
 
-    fn names() -> impl Strategy<Value = (usize, u32, Option<[u8; 20]>, Option<[u8; 20]>, Vec<u8>)> {
+    /// Purpose by its position, epoch, app, instance, path.
+    type Parts = (usize, u32, Option<[u8; 20]>, Option<[u8; 20]>, Vec<u8>);
+
+    fn names() -> impl Strategy<Value = Parts> {
         // Few values of each field, so that names that differ in one field only are common.
         let id = || proptest::option::of(proptest::sample::select(vec![[0; 20], [1; 20], [0xFF; 20]]));
         let path = proptest::collection::vec(0_u8..3, 0..3);
         (0..Purpose::ALL.len(), 0_u32..3, id(), id(), path)
     }
-
-    type Parts = (usize, u32, Option<[u8; 20]>, Option<[u8; 20]>, Vec<u8>);
 
     fn name(parts: &Parts) -> KeyName<'_> {
         KeyName {

@@ -27,12 +27,11 @@ mod signer;
 
 pub use self::app::{AppKeys, AppSigningKey};
 pub use self::ca::{
-    AppCa, CertificatePolicy, Certified, DnsName, LeafPublicKey, LeafRequest, LeafUsage, Lifetime,
-    NodeRequest, PolicyError, RootCa, Validity,
+    AppCa, CertificateCode, CertificateDeny, CertificatePolicy, Certified, DnsName, LeafPublicKey,
+    LeafRequest, LeafUsage, Lifetime, MAX_CSR_BYTES, NodeRequest, RootCa, Validity,
 };
 pub use self::derive::{KeyName, Purpose};
 pub use self::error::KeyError;
 pub use self::node::{NodeId, NodeLogKey};
-pub use self::p256_key::P256Key;
-pub use self::root::{RootKeys, RootPublicKeys, RootSecret};
+pub use self::root::{RootKeys, RootPublicKeys, RootSecret, SignedEnvKey};
 pub use self::signer::RootSigner;

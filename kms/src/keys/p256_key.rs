@@ -8,15 +8,13 @@ use p256::NistP256;
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
 use p256::elliptic_curve::Curve;
-use p256::pkcs8::EncodePrivateKey as _;
 use rcgen::PublicKeyData as _;
-use zeroize::Zeroizing;
 
 use super::error::KeyError;
 use super::scalar;
 
 /// A P-256 key pair.
-pub struct P256Key {
+pub(super) struct P256Key {
     key: SigningKey,
     /// The public point: `04 || x || y`.
     point: Vec<u8>,
@@ -32,15 +30,8 @@ impl P256Key {
     }
 
     /// The SubjectPublicKeyInfo in DER.
-    #[must_use]
-    pub fn spki_der(&self) -> Vec<u8> {
+    pub(super) fn spki_der(&self) -> Vec<u8> {
         self.subject_public_key_info()
-    }
-
-    /// The private key in PKCS #8, DER: for the release to the app that it belongs to.
-    pub fn expose_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        let document = self.key.to_pkcs8_der().map_err(|_| KeyError::Derivation { what: "PKCS #8 key" })?;
-        Ok(Zeroizing::new(document.as_bytes().to_vec()))
     }
 }
 

@@ -1,9 +1,9 @@
 //! The root secret of an epoch, and what is derived from it directly.
 
 use kms_attestation::ids::{AppId, InstanceId, RootEpoch};
-use kms_client::env::{EnvPrivateKey, EnvPublicKey};
+use kms_client::env::EnvPrivateKey;
 use kms_client::secret::Secret;
-use kms_client::signature::KmsRootKey;
+use kms_client::signature::{EnvKeyStatement, KmsRootKey, RecoverableSignature};
 
 use super::app::AppKeys;
 use super::ca::{AppCa, CertificatePolicy, RootCa};
@@ -92,16 +92,22 @@ impl RootKeys {
         AppKeys::derive(self, app_id, instance_id, policy, now)
     }
 
-    /// The public half of an app's env key: what owners encrypt to.
-    pub fn app_env_public_key(&self, app_id: AppId) -> Result<EnvPublicKey, KeyError> {
-        let key = self.expand(&KeyName::of_app(Purpose::AppEnv, self.epoch, app_id))?;
-        Ok(EnvPrivateKey::new(key).public_key())
-    }
-
     /// An app's CA, to issue leaf certificates for the app.
     pub fn app_ca(&self, app_id: AppId, policy: &CertificatePolicy, now: u64) -> Result<AppCa, KeyError> {
         let wide = self.prk.expand(&KeyName::of_app(Purpose::AppCa, self.epoch, app_id))?;
         AppCa::issue(P256Key::from_wide(&wide)?, &self.ca, app_id, policy, now)
+    }
+
+    /// An app's public env key, with the root signer's word that it is the app's as of `now`, in Unix seconds.
+    pub fn signed_env_key(&self, app_id: AppId, now: u64) -> Result<SignedEnvKey, KeyError> {
+        let public_key = self.env_key(app_id)?.public_key();
+        let statement = EnvKeyStatement { app_id, epoch: self.epoch, timestamp: now, public_key };
+        Ok(SignedEnvKey { signature: self.signer.sign(&statement.digest())?, statement })
+    }
+
+    pub(super) fn env_key(&self, app_id: AppId) -> Result<EnvPrivateKey, KeyError> {
+        let name = KeyName::of_app(Purpose::AppEnv, self.epoch, app_id);
+        self.prk.expand(&name).map(EnvPrivateKey::new)
     }
 
     /// The signer of endorsements.
@@ -126,12 +132,26 @@ impl RootKeys {
     /// What stands on chain.
     #[must_use]
     pub fn public_keys(&self) -> RootPublicKeys {
-        RootPublicKeys { epoch: self.epoch, signer: self.signer.public_key(), ca_spki: self.ca.spki_der() }
+        RootPublicKeys {
+            epoch: self.epoch,
+            signer: self.signer.public_key(),
+            ca_spki: self.ca.spki_der(),
+            ca_certificate: self.ca.certificate().to_vec(),
+        }
     }
 
     pub(super) fn expand<const N: usize>(&self, name: &KeyName<'_>) -> Result<Secret<N>, KeyError> {
         self.prk.expand(name)
     }
+}
+
+/// What anyone may be told of an app's env key, and check with the root key that stands on chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignedEnvKey {
+    /// Whose key it is, of which epoch, and when that was said.
+    pub statement: EnvKeyStatement,
+    /// The root signer's signature.
+    pub signature: RecoverableSignature,
 }
 
 /// The public keys of a root: what the `DstackKms` contract holds, and clients pin.
@@ -141,6 +161,9 @@ pub struct RootPublicKeys {
     pub epoch: RootEpoch,
     /// The root signer: `kmsInfo().k256Pubkey`, as a compressed point.
     pub signer: KmsRootKey,
-    /// The root CA: `kmsInfo().caPubkey`, SubjectPublicKeyInfo in DER. Also the id of the key provider that dstack's guests measure.
+    /// The root CA: `kmsInfo().caPubkey`, SubjectPublicKeyInfo in DER. Also the id of the key provider that dstack's
+    /// guests measure.
     pub ca_spki: Vec<u8>,
+    /// The certificate of the root CA in DER: what TLS verifiers trust.
+    pub ca_certificate: Vec<u8>,
 }

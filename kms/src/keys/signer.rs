@@ -7,10 +7,9 @@ use k256::Secp256k1;
 use k256::ecdsa::{SigningKey, VerifyingKey};
 use k256::elliptic_curve::Curve;
 use kms_attestation::ids::{AppId, RootEpoch};
-use kms_client::env::EnvPublicKey;
 use kms_client::secret::Secret;
 use kms_client::signature::{
-    AppKeyStatement, COMPRESSED_POINT_LEN, EnvKeyStatement, KmsRootKey, RecoverableSignature, SIGNATURE_LEN,
+    AppKeyStatement, COMPRESSED_POINT_LEN, KmsRootKey, RecoverableSignature, SIGNATURE_LEN,
 };
 
 use super::error::KeyError;
@@ -57,17 +56,8 @@ impl RootSigner {
         self.sign(&AppKeyStatement { app_id, epoch: self.epoch, public_key }.digest())
     }
 
-    /// "This is the env key of that app, as of `now`", in Unix seconds.
-    pub fn endorse_env_key(
-        &self,
-        app_id: AppId,
-        public_key: EnvPublicKey,
-        now: u64,
-    ) -> Result<RecoverableSignature, KeyError> {
-        self.sign(&EnvKeyStatement { app_id, epoch: self.epoch, timestamp: now, public_key }.digest())
-    }
-
-    fn sign(&self, digest: &[u8; 32]) -> Result<RecoverableSignature, KeyError> {
+    /// Signs the digest of a statement.
+    pub(super) fn sign(&self, digest: &[u8; 32]) -> Result<RecoverableSignature, KeyError> {
         let (signature, recovery) = self.key.sign_prehash_recoverable(digest);
         let mut bytes = [recovery.to_byte(); SIGNATURE_LEN];
         let (scalars, _) = bytes.split_at_mut(SIGNATURE_LEN - 1);

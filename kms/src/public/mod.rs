@@ -11,7 +11,7 @@ use kms_proto::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use crate::keys::KeyError;
+use crate::keys::SignedEnvKey;
 use crate::node::{Node, SOFTWARE};
 use crate::refusal::{NodeCode, Refused, status};
 
@@ -33,22 +33,14 @@ impl PublicService {
             .map(AppId)
             .map_err(|_| Refused::new(NodeCode::FieldInvalid.into(), "another app_id", "20 bytes"))?;
         let (node, now) = (Arc::clone(&self.node), self.node.now());
-        let derive = move || {
-            let public_key = node.root.app_env_public_key(app_id)?;
-            let signature = node.root.root_signer().endorse_env_key(app_id, public_key, now)?;
-            Ok::<_, KeyError>((public_key, signature))
-        };
-        // Two derivations and a signature: bounded as every other work.
-        let (public_key, signature) = self
-            .node
-            .workers
-            .run(derive)
-            .await?
-            .map_err(|error| Refused::new(NodeCode::Internal.into(), error, "a key"))?;
+        // A derivation and a signature: bounded as every other work.
+        let signed = self.node.workers.run(move || node.root.signed_env_key(app_id, now)).await?;
+        let SignedEnvKey { statement, signature } =
+            signed.map_err(|error| Refused::new(NodeCode::Internal.into(), error, "a key"))?;
         Ok(GetAppEnvPublicKeyResponse {
-            root_epoch: self.node.root.epoch().0,
-            public_key: public_key.as_bytes().to_vec(),
-            timestamp: now,
+            root_epoch: statement.epoch.0,
+            public_key: statement.public_key.as_bytes().to_vec(),
+            timestamp: statement.timestamp,
             signature: signature.to_bytes().to_vec(),
         })
     }

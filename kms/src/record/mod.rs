@@ -13,7 +13,6 @@ use std::pin::Pin;
 
 use kms_attestation::BootIdentity;
 use kms_attestation::hash::sha256;
-use kms_attestation::ids::AppId;
 use kms_chain::BlockRef;
 use serde::Serialize;
 
@@ -52,10 +51,7 @@ pub enum Subject {
     /// The keys of an app.
     AppKeys,
     /// A certificate under an app's CA.
-    AppCertificate {
-        /// The app.
-        app_id: AppId,
-    },
+    AppCertificate,
     /// This node's own standing with the KMS contract.
     NodeStanding,
 }
@@ -111,8 +107,8 @@ pub struct EvidenceStamp {
 pub enum Outcome {
     /// Allowed, at that block.
     Allow {
-        /// The latest head that the decision rests on; none where the chain was not asked.
-        block: Option<BlockRef>,
+        /// The latest head that the decision rests on.
+        block: BlockRef,
         /// The root epoch of what was released.
         root_epoch: u32,
         /// What was released: names, never values.

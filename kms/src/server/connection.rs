@@ -8,8 +8,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use kms_attestation::ids::{AppId, Nonce, SpkiHash, TlsExporter};
-use kms_attestation::{Role, SessionBinding};
+use kms_attestation::ids::{Nonce, SpkiHash, TlsExporter};
+use kms_attestation::{BootIdentity, Role, SessionBinding};
+use kms_chain::Question;
 
 use crate::node::certificate::NodeCertificate;
 
@@ -43,11 +44,19 @@ impl ClientKey {
     }
 }
 
+/// An app that was given its keys on a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Released {
+    /// Who it is.
+    pub identity: BootIdentity,
+    /// What the contracts were asked about it, and can be asked again.
+    pub question: Question,
+}
+
 #[derive(Default)]
 struct Session {
     challenge: Option<Challenge>,
-    /// The app that keys were released to on this connection.
-    released: Option<AppId>,
+    released: Option<Released>,
 }
 
 /// Both nonces of an attestation session, and until when they may be used.
@@ -96,14 +105,14 @@ impl Connection {
         Ok(challenge)
     }
 
-    /// Notes that this connection's client has shown itself to be the app.
-    pub fn note_release(&self, app: AppId) {
-        self.session().released = Some(app);
+    /// Notes that this connection's client was given an app's keys.
+    pub fn note_release(&self, released: Released) {
+        self.session().released = Some(released);
     }
 
-    /// The app that keys were released to.
-    pub fn released_to(&self) -> Option<AppId> {
-        self.session().released
+    /// Whom keys were released to on this connection.
+    pub fn released(&self) -> Option<Released> {
+        self.session().released.clone()
     }
 
     /// What the client's quote must be bound to.

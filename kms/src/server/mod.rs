@@ -13,7 +13,7 @@ mod stream;
 mod tls;
 
 pub use admission::ConnectionLimits;
-pub use connection::{Challenge, ClientKey, Connection, NoChallenge};
+pub use connection::{Challenge, ClientKey, Connection, NoChallenge, Released};
 pub use listen::ConnectionTimes;
 pub(crate) use listen::accept;
 pub(crate) use tls::server_config;

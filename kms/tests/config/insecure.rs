@@ -52,7 +52,7 @@ fn insecure_settings__should_list_all_that_are_on() {
     assert_eq!(config.insecure_settings(), expected);
     assert!(check_report(&config).contains(&expected.join(", ")));
     assert_eq!(config.root, RootSource::InsecureFile(PathBuf::from("/var/lib/kms-node/root.hex")));
-    assert_eq!(config.node.memory, MemoryLocking::InsecureOff);
+    assert_eq!(config.node.memory_lock, MemoryLocking::InsecureOff);
     assert_eq!(config.chain.transport, Transport::InsecurePlainHttp);
     assert_eq!(*config.anchor().unwrap().trust(), HeadTrust::Dev);
     assert!(matches!(config.chain.providers, Providers::InsecureDev(_)));

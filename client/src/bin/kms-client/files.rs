@@ -59,7 +59,6 @@ impl Destination {
             ("env.key", &keys.env_key.expose()[..]),
             ("signing.key", &keys.signing_key.expose()[..]),
             ("signing.endorsement", &keys.endorsement.to_bytes()[..]),
-            ("ca.key.der", &keys.ca_key[..]),
             ("ca.chain.der", &chain[..]),
         ] {
             create(folder, name, content)?;

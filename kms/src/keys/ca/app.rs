@@ -1,4 +1,4 @@
-//! An app's CA: its key goes to the app, so its certificate says what the app's certificates may be.
+//! An app's CA. Its certificate says what may be issued below it, whatever a faulty node would sign.
 
 use kms_attestation::ids::AppId;
 use kms_attestation::ratls::{app_id_extension, usage, usage_extension};
@@ -8,8 +8,9 @@ use rcgen::{
 };
 
 use super::certificate::{self, Certified, Validity};
+use super::deny::{CertificateCode, CertificateDeny};
 use super::name::DnsName;
-use super::policy::{CertificatePolicy, PolicyError};
+use super::policy::{self, CertificatePolicy};
 use super::request::LeafRequest;
 use super::root::RootCa;
 use crate::keys::error::KeyError;
@@ -53,10 +54,10 @@ impl AppCa {
         &self.certificate
     }
 
-    /// The key, for the release to the app.
+    /// The public key, SubjectPublicKeyInfo in DER: the same on every node and in every certificate.
     #[must_use]
-    pub fn key(&self) -> &P256Key {
-        &self.key
+    pub fn spki_der(&self) -> Vec<u8> {
+        self.key.spki_der()
     }
 
     /// A leaf certificate for the app: within the policy, or a refusal that says what it would have granted.
@@ -65,13 +66,18 @@ impl AppCa {
         request: &LeafRequest,
         policy: &CertificatePolicy,
         now: u64,
-    ) -> Result<Certified, PolicyError> {
-        policy.check_names(&request.names, &self.names)?;
+    ) -> Result<Certified, CertificateDeny> {
+        policy::check_names(&request.names, &self.names)?;
         policy.check_usages(&request.usages)?;
         policy.check_lifetime(request.lifetime)?;
         let ca = self.certificate.validity;
         if now >= ca.not_after {
-            return Err(PolicyError::IssuerExpired { found: ca.not_after, now });
+            let found = format_args!("a CA that ended at {} (Unix seconds)", ca.not_after);
+            return Err(CertificateDeny::new(
+                CertificateCode::IssuerExpired,
+                found,
+                format_args!("one that is valid at {now}"),
+            ));
         }
         let subject = format!("KMS app {}", self.app_id);
         let failed = KeyError::Certificate { subject: subject.clone(), now };

@@ -10,14 +10,16 @@
 //! issued anew with every release, with the validity of that moment; any of them chains to the root.
 //!
 //! A request says what is wanted; the policy says what is given. Nothing of a request is copied into a certificate
-//! before it was parsed into a type of [`policy`](self) and checked. Time is an argument.
+//! before it was parsed into a type and checked. Time is an argument.
 //!
-//! Threats: an app that asks for another app's name, for an IP address, a CA, or a certificate that never ends. The
-//! app holds its CA's private key: what its certificates may say is bounded by the CA's own certificate, which every
-//! verifier of the chain enforces.
+//! Threats: an app that asks for another app's name, for an IP address, a CA, or a certificate that never ends. Twice
+//! answered: by the policy, and by the CA's own certificate, whose constraints every verifier of the chain enforces. The
+//! CA's private key stays in the node.
 
 mod app;
 mod certificate;
+mod csr;
+mod deny;
 mod name;
 mod policy;
 mod request;
@@ -25,7 +27,9 @@ mod root;
 
 pub use self::app::AppCa;
 pub use self::certificate::{Certified, Validity};
+pub use self::csr::MAX_CSR_BYTES;
+pub use self::deny::{CertificateCode, CertificateDeny};
 pub use self::name::DnsName;
-pub use self::policy::{CertificatePolicy, LeafUsage, Lifetime, PolicyError};
+pub use self::policy::{CertificatePolicy, LeafUsage, Lifetime};
 pub use self::request::{LeafPublicKey, LeafRequest, NodeRequest};
 pub use self::root::RootCa;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use kms_attestation::ids::AppId;
 
-use super::policy::PolicyError;
+use super::deny::{CertificateCode, CertificateDeny};
 
 /// The longest name (RFC 1035, 2.3.4, without the root's dot).
 const MAX_NAME_BYTES: usize = 253;
@@ -17,18 +17,18 @@ pub struct DnsName(String);
 impl DnsName {
     /// Reads a name. Wildcards, upper case, a closing dot, IP addresses and other alphabets are refused: a name has one
     /// form here, so that comparing bytes compares names.
-    pub fn parse(text: &str) -> Result<Self, PolicyError> {
+    pub fn parse(text: &str) -> Result<Self, CertificateDeny> {
         let valid = text.len() <= MAX_NAME_BYTES && text.split('.').all(is_label);
         let last_is_word =
             text.rsplit('.').next().is_some_and(|label| !label.bytes().all(|b| b.is_ascii_digit()));
         if valid && last_is_word {
             return Ok(Self(text.to_owned()));
         }
-        Err(PolicyError::Name { found: text.chars().take(80).flat_map(char::escape_default).collect() })
+        Err(CertificateDeny::quoting(CertificateCode::Name, text, "lower-case DNS labels"))
     }
 
     /// The name below which all names of an app lie: `<app id>.<zone>`.
-    pub(super) fn of_app(app_id: &AppId, zone: &Self) -> Result<Self, PolicyError> {
+    pub(super) fn of_app(app_id: &AppId, zone: &Self) -> Result<Self, CertificateDeny> {
         Self::parse(&format!("{app_id}.{zone}"))
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use kms_attestation::ids::AppId;
 
+use super::deny::{CertificateCode, CertificateDeny};
 use super::name::DnsName;
-use crate::keys::error::KeyError;
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
@@ -25,11 +25,11 @@ pub struct Lifetime(u64);
 
 impl Lifetime {
     /// From ten minutes to ten years, in seconds.
-    pub fn from_secs(secs: u64) -> Result<Self, PolicyError> {
+    pub fn from_secs(secs: u64) -> Result<Self, CertificateDeny> {
         if (MIN_LIFETIME_SECS..=MAX_LIFETIME_SECS).contains(&secs) {
             return Ok(Self(secs));
         }
-        Err(PolicyError::Lifetime { found: secs, expected: MAX_LIFETIME_SECS })
+        Err(lifetime_denied(secs, MAX_LIFETIME_SECS))
     }
 
     /// The seconds.
@@ -48,90 +48,6 @@ pub enum LeafUsage {
     Client,
 }
 
-/// Why a certificate is not issued.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PolicyError {
-    /// Not a DNS name in its one accepted form.
-    #[error(
-        "{}: found the name \"{found}\" (expected lower-case DNS labels, no wildcard, no IP address)", self.code()
-    )]
-    Name {
-        /// The name, cut and escaped.
-        found: String,
-    },
-    /// A name that is not the requester's.
-    #[error("{}: found the name {found} (expected names within {expected}); ask for those only", self.code())]
-    NameOutside {
-        /// The name.
-        found: DnsName,
-        /// What all names must be within.
-        expected: DnsName,
-    },
-    /// A node's name that lies among those of apps.
-    #[error("{}: found the node name {found} (expected one outside the apps' zone {zone}); rename the node", self.code())]
-    NameReserved {
-        /// The name.
-        found: DnsName,
-        /// The zone.
-        zone: DnsName,
-    },
-    /// No name, or too many.
-    #[error("{}: found {found} names (expected 1 to {MAX_NAMES}); split the certificate", self.code())]
-    NameCount {
-        /// How many.
-        found: usize,
-    },
-    /// No usage, or one that policy does not grant.
-    #[error("{}: found {found:?} (expected one or more of {expected:?}); ask for those only", self.code())]
-    Usage {
-        /// What was asked for.
-        found: BTreeSet<LeafUsage>,
-        /// What is granted.
-        expected: BTreeSet<LeafUsage>,
-    },
-    /// Too short or too long a validity.
-    #[error("{}: found a lifetime of {found} s (expected {MIN_LIFETIME_SECS} to {expected}); ask for less", self.code())]
-    Lifetime {
-        /// What was asked for, in seconds.
-        found: u64,
-        /// The longest that is granted, in seconds.
-        expected: u64,
-    },
-    /// Not a public key of the one accepted kind.
-    #[error("{}: the public key is no SubjectPublicKeyInfo of P-256 in DER; make a P-256 key", self.code())]
-    PublicKey,
-    /// The issuer's certificate has ended.
-    #[error("{}: found an issuer that ended at {found}, now it is {now} (Unix seconds); request keys anew", self.code())]
-    IssuerExpired {
-        /// When it ended, in Unix seconds.
-        found: u64,
-        /// The time, in Unix seconds.
-        now: u64,
-    },
-    /// The certificate could not be made.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-}
-
-impl PolicyError {
-    /// The stable code.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Name { .. } => "certificate-name",
-            Self::NameOutside { .. } => "certificate-name-outside",
-            Self::NameReserved { .. } => "certificate-name-reserved",
-            Self::NameCount { .. } => "certificate-name-count",
-            Self::Usage { .. } => "certificate-usage",
-            Self::Lifetime { .. } => "certificate-lifetime",
-            Self::PublicKey => "certificate-public-key",
-            Self::IssuerExpired { .. } => "certificate-issuer-expired",
-            Self::Key(error) => error.code(),
-        }
-    }
-}
-
 /// What the certificates of apps may say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificatePolicy {
@@ -146,7 +62,7 @@ impl CertificatePolicy {
     /// days; leaves are for servers and clients.
     ///
     /// Refused when the zone is too long for an app's id to stand before it.
-    pub fn new(zone: DnsName) -> Result<Self, PolicyError> {
+    pub fn new(zone: DnsName) -> Result<Self, CertificateDeny> {
         DnsName::of_app(&AppId::ZERO, &zone)?;
         Ok(Self {
             zone,
@@ -180,45 +96,68 @@ impl CertificatePolicy {
         &self.zone
     }
 
+    /// The longest validity of a leaf: what a request gets that names none.
+    #[must_use]
+    pub fn max_leaf_lifetime(&self) -> Lifetime {
+        self.max_leaf_lifetime
+    }
+
     pub(super) fn app_ca_lifetime(&self) -> Lifetime {
         self.app_ca_lifetime
     }
 
-    pub(super) fn check_names(&self, names: &BTreeSet<DnsName>, parent: &DnsName) -> Result<(), PolicyError> {
-        check_count(names)?;
-        match names.iter().find(|name| !name.is_within(parent)) {
-            Some(name) => Err(PolicyError::NameOutside { found: name.clone(), expected: parent.clone() }),
-            None => Ok(()),
-        }
-    }
-
-    pub(super) fn check_node_names(&self, names: &BTreeSet<DnsName>) -> Result<(), PolicyError> {
+    pub(super) fn check_node_names(&self, names: &BTreeSet<DnsName>) -> Result<(), CertificateDeny> {
         check_count(names)?;
         match names.iter().find(|name| name.is_within(&self.zone)) {
-            Some(name) => Err(PolicyError::NameReserved { found: name.clone(), zone: self.zone.clone() }),
+            Some(name) => {
+                let expected = format_args!("a name outside {}", self.zone);
+                Err(CertificateDeny::new(CertificateCode::NameReserved, name, expected))
+            }
             None => Ok(()),
         }
     }
 
-    pub(super) fn check_usages(&self, usages: &BTreeSet<LeafUsage>) -> Result<(), PolicyError> {
+    pub(super) fn check_usages(&self, usages: &BTreeSet<LeafUsage>) -> Result<(), CertificateDeny> {
         if usages.is_empty() || !usages.is_subset(&self.leaf_usages) {
-            return Err(PolicyError::Usage { found: usages.clone(), expected: self.leaf_usages.clone() });
+            let (found, expected) = (format_args!("{usages:?}"), &self.leaf_usages);
+            return Err(CertificateDeny::new(
+                CertificateCode::Usage,
+                found,
+                format_args!("some of {expected:?}"),
+            ));
         }
         Ok(())
     }
 
-    pub(super) fn check_lifetime(&self, lifetime: Lifetime) -> Result<(), PolicyError> {
+    pub(super) fn check_lifetime(&self, lifetime: Lifetime) -> Result<(), CertificateDeny> {
         if lifetime > self.max_leaf_lifetime {
-            let expected = self.max_leaf_lifetime.secs();
-            return Err(PolicyError::Lifetime { found: lifetime.secs(), expected });
+            return Err(lifetime_denied(lifetime.secs(), self.max_leaf_lifetime.secs()));
         }
         Ok(())
     }
 }
 
-fn check_count(names: &BTreeSet<DnsName>) -> Result<(), PolicyError> {
+/// Refuses names that are not `parent` or below it.
+pub(super) fn check_names(names: &BTreeSet<DnsName>, parent: &DnsName) -> Result<(), CertificateDeny> {
+    check_count(names)?;
+    match names.iter().find(|name| !name.is_within(parent)) {
+        Some(name) => {
+            let expected = format_args!("{parent} or names below it");
+            Err(CertificateDeny::new(CertificateCode::NameOutside, name, expected))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_count(names: &BTreeSet<DnsName>) -> Result<(), CertificateDeny> {
     if (1..=MAX_NAMES).contains(&names.len()) {
         return Ok(());
     }
-    Err(PolicyError::NameCount { found: names.len() })
+    let (found, expected) = (names.len(), format_args!("1 to {MAX_NAMES}"));
+    Err(CertificateDeny::new(CertificateCode::NameCount, found, expected))
+}
+
+fn lifetime_denied(secs: u64, longest: u64) -> CertificateDeny {
+    let expected = format_args!("{MIN_LIFETIME_SECS} to {longest} s");
+    CertificateDeny::new(CertificateCode::Lifetime, format_args!("{secs} s"), expected)
 }

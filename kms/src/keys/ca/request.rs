@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use kms_attestation::ratls::Extension;
 use p256::pkcs8::DecodePublicKey as _;
 
+use super::deny::{self, CertificateDeny};
 use super::name::DnsName;
-use super::policy::{LeafUsage, Lifetime, PolicyError};
+use super::policy::{LeafUsage, Lifetime};
 
 /// The public key of a leaf: P-256, a point on the curve.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,8 +15,8 @@ pub struct LeafPublicKey(Vec<u8>);
 
 impl LeafPublicKey {
     /// From a SubjectPublicKeyInfo in DER.
-    pub fn from_spki_der(der: &[u8]) -> Result<Self, PolicyError> {
-        let key = p256::PublicKey::from_public_key_der(der).map_err(|_| PolicyError::PublicKey)?;
+    pub fn from_spki_der(der: &[u8]) -> Result<Self, CertificateDeny> {
+        let key = p256::PublicKey::from_public_key_der(der).map_err(|_| deny::public_key())?;
         Ok(Self(key.to_sec1_bytes().into_vec()))
     }
 }

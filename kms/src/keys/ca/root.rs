@@ -6,7 +6,8 @@ use kms_attestation::ratls::{usage, usage_extension};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyUsagePurpose};
 
 use super::certificate::{self, Certified, Validity};
-use super::policy::{CertificatePolicy, LeafUsage, PolicyError};
+use super::deny::CertificateDeny;
+use super::policy::{CertificatePolicy, LeafUsage};
 use super::request::NodeRequest;
 use crate::keys::error::KeyError;
 use crate::keys::p256_key::P256Key;
@@ -53,7 +54,7 @@ impl RootCa {
         request: NodeRequest,
         policy: &CertificatePolicy,
         now: u64,
-    ) -> Result<Certified, PolicyError> {
+    ) -> Result<Certified, CertificateDeny> {
         policy.check_node_names(&request.names)?;
         policy.check_lifetime(request.lifetime)?;
         let failed = KeyError::Certificate { subject: "KMS node".to_owned(), now };

@@ -3,8 +3,11 @@
 //! ```text
 //! round 1   eth_createAccessList for the call and the getters, at each head      a hint, never believed
 //! round 2   eth_getProof for every account named, eth_getCode beside it          one batch
-//! then      replay; where it names something missing: fetch that, and again      at most 8 rounds in all
+//! then      replay; where something is missing: fetch that, and again            at most 8 rounds in all
 //! ```
+//!
+//! Without any hint an app behind a proxy takes five rounds: where something is missing, the calls are tried with nothing in
+//! its place, and all that they would read is fetched in one round. Only reads that hang on one another take a round each.
 //!
 //! Blocks are named by hash in every request, so that a reorganisation between rounds is an error, never a mixture.
 //! An answer's values are compared with what its own proof shows only to find out liars; none of them is used.
@@ -12,24 +15,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
-use alloy::sol_types::SolCall;
+use alloy::primitives::{Address, B256, U256, keccak256};
 use alloy_trie::KECCAK_EMPTY;
 use serde_json::{Value, json};
 
-use crate::abi::{
-    allowAnyDeviceCall, allowedComposeHashesCall, allowedDeviceIdsCall, allowedOsImagesCall,
-    registeredAppsCall, requireTcbUpToDateCall,
-};
 use crate::anchor::{Anchor, HeadEvidence};
-use crate::answers::{AccessList, AccountProof, SlotProof, read_code};
+use crate::answers::{AccountProof, SlotProof, read_code};
 use crate::deny::{ChainDeny, ChainDenyCode};
-use crate::evm::CALL_GAS;
+use crate::evm::{Block, note_missing};
+use crate::header::BlockHeader;
 use crate::question::Question;
 use crate::replay::{Decision, ReplayError, prune, replay};
 use crate::rpc::{Rpc, RpcCall, RpcResult};
-use crate::state::{MAX_ACCOUNTS, MAX_SLOTS, Missing, ProvenState, StateError};
+use crate::state::{Missing, ProvenState, StateError};
 use crate::witness::{MAX_WITNESS_BYTES, Witness};
+
+mod probe;
+
+use probe::{Probe, Wanted, probes, take_hint, to_fetch};
 
 /// The most rounds of fetching for one decision. An honest access list makes it two.
 pub const MAX_ROUNDS: u32 = 8;
@@ -45,9 +48,6 @@ pub struct Reading {
     pub rounds: u32,
 }
 
-/// What to fetch at one block: accounts, each with slots.
-type Wanted = BTreeMap<Address, BTreeSet<U256>>;
-
 /// Asks the chain. Refused with a code of class `Provider`, `Proof` or `Head`; what a contract does wrong is a decision.
 pub async fn read(
     rpc: &Rpc,
@@ -58,8 +58,9 @@ pub async fn read(
     clock: u64,
 ) -> Result<Reading, ChainDeny> {
     let witness = Witness::new(anchor, question, latest, finalized, clock);
-    let mut gathering = Gathering { rpc, anchor, witness, rounds: 0 };
-    let hints = gathering.hints(question).await?;
+    let probes = probes(question, anchor.contract());
+    let mut gathering = Gathering { rpc, anchor, witness, probes, rounds: 0 };
+    let hints = gathering.hints(question).await;
     gathering.fetch(&hints).await?;
     loop {
         match prune(anchor, &mut gathering.witness) {
@@ -78,6 +79,7 @@ struct Gathering<'a> {
     rpc: &'a Rpc,
     anchor: &'a Anchor,
     witness: Witness,
+    probes: Vec<Probe>,
     rounds: u32,
 }
 
@@ -107,10 +109,12 @@ fn at(block: B256) -> Value {
 }
 
 impl Gathering<'_> {
-    /// The heads to read at: hash and state root.
-    fn blocks(&self) -> Vec<(B256, B256)> {
-        let heads = [Some(&self.witness.latest), self.witness.finalized.as_ref()];
-        heads.into_iter().flatten().map(|head| (head.header.hash(), head.header.state_root())).collect()
+    /// The heads to read at.
+    fn blocks(&self) -> impl Iterator<Item = &BlockHeader> {
+        [Some(&self.witness.latest), self.witness.finalized.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|head| &head.header)
     }
 
     async fn round(&mut self, calls: &[RpcCall]) -> Result<Vec<RpcResult>, ChainDeny> {
@@ -123,30 +127,30 @@ impl Gathering<'_> {
     }
 
     /// What the provider says that the calls will touch. Where it says nothing, the contracts themselves.
-    async fn hints(&mut self, question: &Question) -> Result<Vec<(B256, Wanted)>, ChainDeny> {
+    async fn hints(&mut self, question: &Question) -> Vec<(B256, Wanted)> {
         let (kms, app) = (self.anchor.contract(), question.boot_info().appId);
-        let probes = probes(question, kms, self.witness.call.clone());
-        let blocks = self.blocks();
+        let blocks: Vec<B256> = self.blocks().map(BlockHeader::hash).collect();
         let calls: Vec<RpcCall> = blocks
             .iter()
-            .flat_map(|(block, _)| probes.iter().map(|(to, data)| access_list_call(*to, data, *block)))
+            .flat_map(|block| self.probes.iter().map(|probe| probe.access_list(*block)))
             .collect();
-        let mut results = self.round(&calls).await?.into_iter();
+        // A contract can make this answer huge or slow: then there is no hint. A provider that is broken fails next.
+        let mut results = self.round(&calls).await.unwrap_or_default().into_iter();
         let mut wanted = Vec::new();
-        for (block, _) in blocks {
+        for block in blocks {
             let mut here = Wanted::from([(kms, BTreeSet::new())]);
             if matches!(question, Question::App(_)) {
                 here.entry(app).or_default();
             }
-            results.by_ref().take(probes.len()).flatten().for_each(|list| take_hint(&mut here, list));
+            results.by_ref().take(self.probes.len()).flatten().for_each(|list| take_hint(&mut here, list));
             wanted.push((block, here));
         }
-        Ok(wanted)
+        wanted
     }
 
     async fn fetch(&mut self, wanted: &[(B256, Wanted)]) -> Result<(), ChainDeny> {
-        let blocks = self.blocks();
-        let root_of = |block: &B256| blocks.iter().find(|(hash, _)| hash == block).map(|(_, root)| *root);
+        let root_of =
+            |block: &B256| self.blocks().find(|header| header.hash() == *block).map(BlockHeader::state_root);
         let mut fetches = Vec::new();
         for (block, items) in wanted {
             let Some(root) = root_of(block) else { continue };
@@ -159,12 +163,24 @@ impl Gathering<'_> {
         self.run(fetches).await
     }
 
+    /// Fetches what the replay misses, and with it whatever else the calls would read.
     async fn fetch_missing(&mut self, item: Missing, block: B256) -> Result<(), ChainDeny> {
-        let (address, slots) = match item {
-            Missing::Account(address) | Missing::Code(address) => (address, BTreeSet::new()),
-            Missing::Slot(address, slot) => (address, BTreeSet::from([slot])),
-        };
-        self.fetch(&[(block, Wanted::from([(address, slots)]))]).await
+        let mut wanted: BTreeMap<B256, BTreeSet<Missing>> =
+            self.blocks().map(|header| (header.hash(), self.missing_at(header))).collect();
+        wanted.entry(block).or_default().insert(item);
+        let wanted: Vec<_> = wanted.into_iter().map(|(block, items)| (block, to_fetch(&items))).collect();
+        self.fetch(&wanted).await
+    }
+
+    fn missing_at(&self, header: &BlockHeader) -> BTreeSet<Missing> {
+        let Witness { chain_id, nodes, codes, .. } = &self.witness;
+        let block = Block { chain_id: *chain_id, header };
+        let mut state = ProvenState::new(header.state_root(), nodes, codes);
+        let mut missing = BTreeSet::new();
+        for Probe { to, data, gas } in &self.probes {
+            note_missing(block, &mut state, &mut missing, *to, data.clone(), *gas);
+        }
+        missing
     }
 
     async fn run(&mut self, fetches: Vec<Fetch>) -> Result<(), ChainDeny> {
@@ -258,41 +274,6 @@ fn incomplete(error: StateError, claimed_absent: bool) -> ChainDeny {
 fn contradiction(item: Missing) -> ChainDeny {
     let found = format!("another value of {item} than its proof shows");
     ChainDeny::new(ChainDenyCode::ProofValueMismatch, found, "the proven value")
-}
-
-/// The call, and the getters that explain its answer.
-fn probes(question: &Question, kms: Address, call: Bytes) -> Vec<(Address, Bytes)> {
-    let info = question.boot_info();
-    let os_image = allowedOsImagesCall { osImageHash: info.osImageHash }.abi_encode().into();
-    let mut probes = vec![(kms, call), (kms, os_image)];
-    if let Question::App(_) = question {
-        let app = info.appId;
-        probes.extend([
-            (kms, registeredAppsCall { appId: app }.abi_encode().into()),
-            (app, allowedComposeHashesCall { composeHash: info.composeHash }.abi_encode().into()),
-            (app, allowedDeviceIdsCall { deviceId: info.deviceId }.abi_encode().into()),
-            (app, allowAnyDeviceCall {}.abi_encode().into()),
-            (app, requireTcbUpToDateCall {}.abi_encode().into()),
-        ]);
-    }
-    probes
-}
-
-fn access_list_call(to: Address, data: &Bytes, block: B256) -> RpcCall {
-    let call = json!({ "from": Address::ZERO, "to": to, "data": data, "gas": format!("{CALL_GAS:#x}") });
-    RpcCall { method: "eth_createAccessList", params: json!([call, at(block)]) }
-}
-
-/// Adds what a hint names, up to what a decision may read. A hint that cannot be read is no hint.
-fn take_hint(wanted: &mut Wanted, answer: Value) {
-    let Ok(AccessList { access_list }) = AccessList::read(answer) else { return };
-    for item in access_list.into_iter().take(MAX_ACCOUNTS) {
-        if wanted.len() < MAX_ACCOUNTS || wanted.contains_key(&item.address) {
-            let slots = wanted.entry(item.address).or_default();
-            let room = MAX_SLOTS.saturating_sub(slots.len());
-            slots.extend(item.storage_keys.into_iter().take(room).map(Into::<U256>::into));
-        }
-    }
 }
 
 #[cfg(test)]

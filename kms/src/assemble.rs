@@ -1,0 +1,213 @@
+//! From a configuration to a node: everything that can fail at the start fails here, with a code and a way out.
+//!
+//! The order matters. The process is hardened before a secret exists; the first heads and the first quote are there before
+//! the port is open; whether this node may release anything is found out while it already answers `Public`.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::num::NonZeroUsize;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use governor::{Quota, RateLimiter};
+use kms_attestation::Verifier;
+use kms_attestation::ids::RootEpoch;
+use kms_attestation::pccs::{
+    CachePolicy, CollateralCache, CollateralClient, CollateralStore, FetchLimits, Source, SystemClock,
+};
+use kms_attestation::platform::Platform;
+use kms_chain::{ContractReader, DevSource, HeadFeed, QuorumSource, Rpc, RpcLimits};
+use kms_verdict::Judge;
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+use crate::config::{Config, Providers, RootSource};
+use crate::hardening::{Hardened, HardeningError};
+use crate::keys::{CertificateDeny, KeyError, RootSecret};
+use crate::node::certificate::Issuer;
+use crate::node::history::History;
+use crate::node::{Node, Quotas, Standing, Workers};
+use crate::record::{FileRecorder, RecordFault};
+use crate::refusal::Refused;
+use crate::serve::{CertificateTerms, ServeLimits};
+use kms_client::secret::Secret;
+
+/// The largest OS-image manifest that is read, in bytes.
+const MAX_MANIFEST_BYTES: u64 = kms_attestation::image::MAX_MANIFEST_BYTES as u64;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The process cannot be made safe for secrets.
+    #[error(transparent)]
+    Hardening(#[from] HardeningError),
+    /// A file or folder cannot be used.
+    #[error("start-file: cannot {what} {path}: {error}; check the path and its permissions")]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// Where.
+        path: String,
+        /// The system's word for it.
+        error: std::io::Error,
+    },
+    /// The root file does not hold a root secret.
+    #[error(
+        "start-root: {path} does not hold 64 hexadecimal digits readable by its owner alone; restore it, or remove it to bootstrap anew"
+    )]
+    Root {
+        /// Where.
+        path: String,
+    },
+    /// A key cannot be derived.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// What the configuration says of certificates cannot be.
+    #[error(transparent)]
+    Certificate(#[from] CertificateDeny),
+    /// The record of decisions cannot be opened.
+    #[error("start-record: the record of decisions: {0}; check the disk")]
+    Record(#[from] RecordFault),
+    /// The configuration was loaded, and yet something in it cannot be used.
+    #[error("start-config: {0}; run `kms-node config check`")]
+    Config(String),
+    /// No quote, or no certificate.
+    #[error("{0}")]
+    Refused(Refused),
+}
+
+/// A node, and how it serves.
+pub struct Assembled {
+    /// The node.
+    pub node: Arc<Node>,
+    /// Its limits.
+    pub limits: ServeLimits,
+    /// What its certificates say.
+    pub terms: CertificateTerms,
+}
+
+/// Puts a node together.
+pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled, StartError> {
+    let state = &config.node.state_dir;
+    fs::create_dir_all(state).map_err(file("make the folder", state))?;
+    let root = root_secret(&config.root, hardened)?.keys()?;
+    let manifest_path = &config.node.os_image_manifest;
+    let os_image_manifest = read_bounded(manifest_path).map_err(file("read", manifest_path))?;
+    let certificate_policy = config.certificates.policy()?;
+    let terms = config.certificates.terms(config.listen.server_names.clone());
+    let platform = Platform::detect(&config.node.platform).await;
+    let platform = platform.map_err(|error| unusable(format_args!("{}; {}", error.found(), error.fix())))?;
+    let collateral = collateral(config)?;
+    let chain = contract_reader(config)?;
+    let judge = judge(config)?;
+    let issuer =
+        Issuer { root: &root, policy: &certificate_policy, names: &terms.names, lifetime: terms.lifetime };
+    let certificate = issuer.issue(&platform, collateral.now()).await.map_err(StartError::Refused)?;
+    let history = state.join("platforms.json");
+    let (limits, cores) = (&config.limits, available_parallelism().unwrap_or(NonZeroUsize::MIN));
+    let node = Node {
+        name: config.node.name.clone(),
+        judge: Arc::new(judge),
+        certificate_policy,
+        collateral,
+        chain,
+        history: History::open(&history).map_err(file("read", &history))?,
+        recorder: Arc::new(FileRecorder::open(&config.record.path)?),
+        root,
+        platform,
+        os_image_manifest,
+        certificates: watch::Sender::new(Arc::new(certificate)),
+        standing: Standing::unknown(),
+        workers: Workers::new(limits.work(cores)),
+        quotas: Quotas::new(limits.releases),
+        fresh_quotes: RateLimiter::direct(Quota::per_minute(limits.fresh_quotes_per_minute)),
+        nonce_lifetime: limits.nonce_lifetime,
+        policy_digest: config.policy_digest().0,
+        insecure_settings: config.insecure_settings().into_iter().map(str::to_owned).collect(),
+    };
+    Ok(Assembled { node: Arc::new(node), limits: limits.serve, terms })
+}
+
+fn file(what: &'static str, path: &Path) -> impl Fn(std::io::Error) -> StartError {
+    let path = path.display().to_string();
+    move |error| StartError::File { what, path: path.clone(), error }
+}
+
+fn unusable(what: impl std::fmt::Display) -> StartError {
+    StartError::Config(what.to_string())
+}
+
+fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    fs::File::open(path)?.take(MAX_MANIFEST_BYTES).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn judge(config: &Config) -> Result<Judge, StartError> {
+    let root = config.attestation.root_of_trust().map_err(unusable)?;
+    let anchor = config.anchor().map_err(unusable)?;
+    Ok(Judge::new(Verifier::new(root), config.policy.clone(), anchor))
+}
+
+fn collateral(config: &Config) -> Result<CollateralCache, StartError> {
+    let attestation = &config.attestation;
+    let root = Arc::new(attestation.root_of_trust().map_err(unusable)?);
+    let sources =
+        attestation.pccs.iter().map(Source::http).collect::<Result<Vec<_>, _>>().map_err(unusable)?;
+    let client = CollateralClient::new(root, sources, &[], FetchLimits::default()).map_err(unusable)?;
+    let store = CollateralStore::new(config.node.state_dir.join("collateral"));
+    let policy = CachePolicy { set: attestation.collateral_set, ..CachePolicy::default() };
+    Ok(CollateralCache::open(client, policy, Some(store), Box::new(SystemClock)))
+}
+
+fn contract_reader(config: &Config) -> Result<ContractReader, StartError> {
+    let chain = &config.chain;
+    let client =
+        |url: &crate::config::RpcUrl| url.client(chain.transport, RpcLimits::default()).map(Arc::new);
+    let rpcs: Vec<Arc<Rpc>> =
+        chain.providers.urls().iter().map(client).collect::<Result<_, _>>().map_err(unusable)?;
+    let feed = match &chain.providers {
+        Providers::InsecureDev(_) => {
+            let provider = rpcs.first().ok_or_else(|| unusable("no provider"))?;
+            HeadFeed::spawn(DevSource::new(Arc::clone(provider)).map_err(unusable)?, chain.timing)
+        }
+        Providers::Quorum { threshold, .. } => {
+            let source = QuorumSource::new(rpcs.clone(), chain.chain_id, *threshold, chain.confirmations);
+            HeadFeed::spawn(source.map_err(unusable)?, chain.timing)
+        }
+    };
+    ContractReader::new(config.anchor().map_err(unusable)?, feed, rpcs).map_err(unusable)
+}
+
+fn root_secret(source: &RootSource, hardened: &Hardened) -> Result<RootSecret, StartError> {
+    match source {
+        RootSource::Generate => Ok(RootSecret::generate(RootEpoch(0), hardened)?),
+        RootSource::InsecureFile(path) => insecure_root_file(path, hardened),
+    }
+}
+
+/// A root secret in a file: for development. Made where there is none; refused where others may read it.
+fn insecure_root_file(path: &Path, hardened: &Hardened) -> Result<RootSecret, StartError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let refused = || StartError::Root { path: path.display().to_string() };
+    if !path.exists() {
+        let root = RootSecret::generate(RootEpoch(0), hardened)?;
+        let text = Zeroizing::new(hex::encode(root.expose_for_transfer()));
+        let file_written = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let written =
+            file_written.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+        written.map_err(file("write", path))?;
+        return Ok(root);
+    }
+    let mode = fs::metadata(path).map_err(file("read", path))?.permissions().mode();
+    let text = Zeroizing::new(fs::read_to_string(path).map_err(file("read", path))?);
+    let secret =
+        Secret::<32>::try_fill(|bytes| hex::decode_to_slice(text.trim(), bytes).map_err(|_| refused()))?;
+    if mode & 0o077 != 0 {
+        return Err(refused());
+    }
+    Ok(RootSecret::from_secret(RootEpoch(0), secret, hardened)?)
+}
