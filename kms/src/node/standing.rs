@@ -18,7 +18,7 @@ use super::certificate::NodeCertificate;
 use crate::refusal::{NodeCode, Refused};
 
 /// The time between two checks.
-pub const CHECK_EVERY: Duration = Duration::from_secs(60);
+pub const CHECK_EVERY: Duration = Duration::from_mins(1);
 /// How long a check's outcome counts: long enough for a provider's bad minute, far shorter than an operator's attention.
 pub const COUNTS_FOR: Duration = Duration::from_mins(5);
 
