@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use kms_attestation::deny::DenyReason;
 use kms_attestation::pccs::ConfigError;
 use kms_attestation::root::RootError;
+use kms_chain::ChainDeny;
 
 use crate::compose::ComposeError;
 use crate::env::EnvCommandError;
@@ -31,6 +32,9 @@ pub(crate) enum CtlError {
     /// A URL of `--pccs` cannot be used.
     #[error("--pccs: {0}")]
     Pccs(#[from] ConfigError),
+    /// Providers that cannot be used as given.
+    #[error("--rpc: {0}; {fix}", fix = .0.code.fix())]
+    Providers(ChainDeny),
     /// The system gives no means to wait for the network.
     #[error("cannot use the network: {0}")]
     Runtime(io::Error),

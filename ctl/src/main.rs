@@ -7,6 +7,7 @@
 mod cli;
 mod compose;
 mod device;
+mod doctor;
 mod env;
 mod error;
 mod input;
@@ -39,5 +40,6 @@ fn run(command: &Command) -> Result<Outcome, CtlError> {
         Command::App(command) => owner::app(command),
         Command::Kms(command) => owner::kms(command),
         Command::Env(command) => env::run(command),
+        Command::Doctor(args) => doctor::run(args),
     }
 }
