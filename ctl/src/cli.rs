@@ -10,6 +10,7 @@ use crate::compose::{parse_env_name, parse_key_provider_id, parse_swap_size};
 use crate::doctor::DoctorArgs;
 use crate::env::EnvCommand;
 use crate::input::parse_time;
+use crate::node::NodeCommand;
 use crate::owner::{AppCommand, KmsCommand};
 
 const EXIT_CODES: &str = "\
@@ -56,6 +57,9 @@ pub(crate) enum Command {
     /// An app's environment variables, encrypted to the app alone
     #[command(subcommand)]
     Env(EnvCommand),
+    /// A running KMS node
+    #[command(subcommand)]
+    Node(NodeCommand),
     /// Whether JSON-RPC providers are fit for a node, and what to change
     #[command(after_help = DOCTOR_HELP)]
     Doctor(DoctorArgs),

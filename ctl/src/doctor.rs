@@ -28,7 +28,7 @@ pub(crate) struct DoctorArgs {
     /// A JSON-RPC provider; repeat it for each that the node will use
     #[arg(long, required = true, value_name = "URL")]
     rpc: Vec<String>,
-    /// The DstackKms contract
+    /// The KMS contract
     #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     kms: Address,
     /// The chain

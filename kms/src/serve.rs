@@ -1,7 +1,7 @@
 //! A node at work: its services on one port, and what it does by itself.
 //!
 //! ```text
-//! every minute   is this node still allowed?   collateral that is due
+//! every minute   is this node still allowed? (every few seconds while it is not)   collateral that is due
 //! every hour     a new certificate with a new quote
 //! ```
 //!
@@ -20,7 +20,7 @@ use kms_proto::v1::boot_server::BootServer;
 use kms_proto::v1::public_server::PublicServer;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
@@ -29,7 +29,7 @@ use tonic_health::server::HealthReporter;
 use crate::boot::BootService;
 use crate::keys::{DnsName, Lifetime};
 use crate::node::certificate::Issuer;
-use crate::node::{CHECK_EVERY, Node};
+use crate::node::{CHECK_EVERY, Node, RETRY_EVERY};
 use crate::public::PublicService;
 use crate::refusal::Refused;
 use crate::server::{ConnectionLimits, ConnectionTimes, accept};
@@ -123,21 +123,21 @@ fn reflection() -> Result<
 
 /// Checks the node's own standing, and says so.
 async fn keep_standing(node: Arc<Node>, health: HealthReporter) {
-    let mut ticks = interval(CHECK_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
         node.collateral.refresh_due();
         let outcome = node.examine_itself().await;
         if let Err(refused) = &outcome {
             tracing::warn!(%refused, "this node may not release keys");
         }
         node.standing.note(outcome);
-        let status =
-            if node.standing.check().is_ok() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        let (status, pause) = match node.standing.check() {
+            Ok(()) => (ServingStatus::Serving, CHECK_EVERY),
+            Err(_) => (ServingStatus::NotServing, RETRY_EVERY),
+        };
         for service in SERVICES.into_iter().chain([""]) {
             health.set_service_status(service, status).await;
         }
+        sleep(pause).await;
     }
 }
 

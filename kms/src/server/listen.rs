@@ -61,7 +61,7 @@ pub(crate) async fn accept(
             drop(handshake_permit);
             match outcome {
                 Ok((stream, connection)) => {
-                    hand_over(&secured, stream, connection, admission, times.idle).await
+                    hand_over(&secured, stream, connection, admission, times.idle).await;
                 }
                 Err(fault) => tracing::debug!(%peer, %fault, "handshake"),
             }
