@@ -154,6 +154,7 @@ pub type RpcResult = Result<Value, RpcFault>;
 pub struct Rpc {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     url: Uri,
+    host: String,
     limits: RpcLimits,
     permits: Semaphore,
     next_id: AtomicU64,
@@ -180,13 +181,15 @@ impl Rpc {
             .build(connector);
         let permits = Semaphore::new(limits.concurrent);
         let (next_id, received) = (AtomicU64::new(1), AtomicU64::new(0));
-        Ok(Self { client, url, limits, permits, next_id, received })
+        let host = url.host().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
+        Ok(Self { client, url, host, limits, permits, next_id, received })
     }
 
-    /// The provider's host name: two URLs with the same host are one source.
+    /// The provider's host name in its one form, lower case and without a dot at the end: two URLs with the same host are
+    /// one source, however they are written.
     #[must_use]
     pub fn host(&self) -> &str {
-        self.url.host().unwrap_or_default()
+        &self.host
     }
 
     /// The bytes of all answers so far.
@@ -460,6 +463,15 @@ mod tests {
         let calls = ["a", "b", "c"].map(|method| RpcCall { method, params: json!([]) });
         assert!(rpc.batch(&calls[..2]).await.is_ok());
         assert_eq!(rpc.batch(&calls).await, Err(RpcFault::TooLarge(100_000)));
+    }
+
+    #[test]
+    fn host__should_have_one_form() {
+        for url in ["https://rpc.example.org/key", "https://RPC.Example.ORG:443", "https://rpc.example.org./"]
+        {
+            let rpc = Rpc::new(url, Transport::Secure, limits()).unwrap();
+            assert_eq!(rpc.host(), "rpc.example.org");
+        }
     }
 
     #[test]

@@ -9,11 +9,11 @@ use kms_attestation::refusal::Refusal;
 use kms_proto::v1::{SignAppCertificateRequest, SignAppCertificateResponse};
 
 use super::release::{reference_message, underivable};
-use super::session::{Draft, unrecorded};
+use super::session::{Draft, Ended, unrecorded};
 use crate::keys::{LeafRequest, Lifetime};
 use crate::node::Node;
 use crate::record::{Outcome, Subject, digest};
-use crate::refusal::{NodeCode, Refused};
+use crate::refusal::{Code, NodeCode, Refused};
 use crate::server::{Connection, Released};
 
 /// Issues a certificate, once that is recorded.
@@ -21,22 +21,24 @@ pub(super) async fn sign(
     node: &Arc<Node>,
     connection: &Connection,
     request: SignAppCertificateRequest,
-) -> Result<SignAppCertificateResponse, Refused> {
+) -> Result<SignAppCertificateResponse, Ended> {
     let Released { identity, question } = connection.released().ok_or_else(not_released)?;
     node.standing.check()?;
-    let lifetime = Lifetime::from_secs(request.lifetime_seconds).map_err(Refusal::lift)?;
-    let request = LeafRequest::from_csr(&request.certificate_request, lifetime).map_err(Refusal::lift)?;
+    let lifetime = Lifetime::from_secs(request.lifetime_seconds).map_err(Refusal::lift::<Code>)?;
+    let request =
+        LeafRequest::from_csr(&request.certificate_request, lifetime).map_err(Refusal::lift::<Code>)?;
+    node.quotas.take(identity.app_id, identity.device_id)?;
     let now = node.now();
-    let reading = node.chain.ask(&question, now).await.map_err(Refusal::lift)?;
+    let reading = node.chain.ask(&question, now).await.map_err(Refusal::lift::<Code>)?;
     let mut draft = Draft::new(Subject::AppCertificate, now);
     draft.evidence.witness = Some(hex::encode(reading.witness.digest()));
     draft.identity = Some(identity.clone());
     if let Some(denial) = reading.decision.denial {
-        return Err(draft.deny(node, denial.lift()).await);
+        return Err(draft.deny(node, denial.lift()).await.into());
     }
     let policy = &node.certificate_policy;
     let ca = node.root.app_ca(identity.app_id, policy, now).map_err(|error| underivable(&error))?;
-    let leaf = ca.issue_leaf(&request, policy, now).map_err(Refusal::lift)?;
+    let leaf = ca.issue_leaf(&request, policy, now).map_err(Refusal::lift::<Code>)?;
     draft.evidence.certificate = Some(digest(&leaf.der));
     let block = reading.decision.latest;
     let released = vec!["app-certificate"];

@@ -105,7 +105,7 @@ impl Boot for BootService {
     ) -> Result<Response<SignAppCertificateResponse>, Status> {
         let connection = connection(&request)?;
         let answer = certificate::sign(&self.node, &connection, request.into_inner()).await;
-        answer.map(Response::new).map_err(|refused| refuse("SignAppCertificate", &connection, refused.into()))
+        answer.map(Response::new).map_err(|ended| refuse("SignAppCertificate", &connection, ended))
     }
 }
 

@@ -94,7 +94,6 @@ const SINGLE: &[(&str, FaultCode, &str)] = &[
     ("limits.nonce_lifetime_s=301", FaultCode::OutOfRange, "limits.nonce_lifetime_s"),
     ("limits.verifications=-1", FaultCode::OutOfRange, "limits.verifications"),
     ("record.path=decisions.log", FaultCode::InvalidValue, "record.path"),
-    ("record.reserve_bytes=1", FaultCode::OutOfRange, "record.reserve_bytes"),
     ("certificates.zone=internal", FaultCode::InvalidValue, "certificates.zone"),
     ("certificates.zone=kms.internal.", FaultCode::InvalidValue, "certificates.zone"),
     ("certificates.zone=KMS.internal", FaultCode::InvalidValue, "certificates.zone"),
