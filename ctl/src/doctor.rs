@@ -34,7 +34,7 @@ pub(crate) struct DoctorArgs {
     /// The chain
     #[arg(long, value_name = "ID")]
     chain_id: u64,
-    /// How many providers must agree [default: all but a minority]
+    /// How many providers must agree [default: the smallest majority]
     #[arg(long, value_name = "N")]
     quorum: Option<usize>,
     /// At which heads the node will want a grant

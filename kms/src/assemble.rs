@@ -1,7 +1,7 @@
 //! From a configuration to a node: everything that can fail at the start fails here, with a code and a way out.
 //!
-//! The order matters. The process is hardened before a secret exists; the first heads and the first quote are there before
-//! the port is open; whether this node may release anything is found out while it already answers `Public`.
+//! The order matters. The process is hardened before a secret exists, and the first quote is there before the port is open.
+//! The first heads, and whether this node may release anything, are found out while it already answers `Public`.
 
 use std::fs;
 use std::io::{Read as _, Write as _};

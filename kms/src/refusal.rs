@@ -13,6 +13,7 @@ use tonic::{Code as Grpc, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::keys::CertificateCode;
+use crate::node::OVERLOAD_PAUSE;
 
 /// The domain of this project's codes in `google.rpc.ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "onchain-kms";
@@ -171,7 +172,7 @@ pub fn grpc_code(code: Code) -> Grpc {
     }
 }
 
-/// The refusal as a caller sees it.
+/// The refusal as a caller sees it. An overloaded node always says when to try again.
 #[must_use]
 pub fn status(refused: &Refused, retry_after: Option<Duration>) -> Status {
     let cut = |text: &str| text.chars().take(MAX_DETAIL_CHARS).collect::<String>();
@@ -181,7 +182,8 @@ pub fn status(refused: &Refused, retry_after: Option<Duration>) -> Status {
         ("fix".to_owned(), refused.code.fix().to_owned()),
     ]);
     let mut details = ErrorDetails::with_error_info(refused.code.as_str(), ERROR_DOMAIN, metadata);
-    if let Some(pause) = retry_after {
+    let overloaded = refused.code == Code::Node(NodeCode::Overloaded);
+    if let Some(pause) = retry_after.or(overloaded.then_some(OVERLOAD_PAUSE)) {
         details.set_retry_info(Some(pause));
     }
     Status::with_error_details(grpc_code(refused.code), refused.code.message(), details)

@@ -81,6 +81,8 @@ pub async fn serve(
 ) -> Result<(), tonic::transport::Error> {
     let (health, health_service) = tonic_health::server::health_reporter();
     let (secured, connections) = mpsc::channel(HANDED_OVER);
+    // Until it is known better.
+    health.set_service_status("", ServingStatus::NotServing).await;
     let background = [
         tokio::spawn(accept(
             listener,
@@ -129,7 +131,11 @@ async fn keep_standing(node: Arc<Node>, health: HealthReporter) {
         if let Err(refused) = &outcome {
             tracing::warn!(%refused, "this node may not release keys");
         }
+        let was_allowed = node.standing.check().is_ok();
         node.standing.note(outcome);
+        if !was_allowed && node.standing.check().is_ok() {
+            tracing::info!("this node may release keys");
+        }
         let (status, pause) = match node.standing.check() {
             Ok(()) => (ServingStatus::Serving, CHECK_EVERY),
             Err(_) => (ServingStatus::NotServing, RETRY_EVERY),

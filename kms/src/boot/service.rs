@@ -12,9 +12,9 @@ use tonic::{Request, Response, Status};
 
 use super::certificate;
 use super::session::{Ended, Session, field, no_client_certificate};
+use crate::node::Node;
 use crate::node::certificate::quote;
-use crate::node::{Node, OVERLOAD_PAUSE};
-use crate::refusal::{Code, NodeCode, Refused, status};
+use crate::refusal::{NodeCode, Refused, status};
 use crate::server::{Challenge, ClientKey, Connection};
 
 /// The `Boot` service of a node.
@@ -118,6 +118,5 @@ fn connection<T>(request: &Request<T>) -> Result<Arc<Connection>, Status> {
 fn refuse(method: &'static str, connection: &Connection, ended: Ended) -> Status {
     let Ended { refused, retry_after } = ended;
     tracing::info!(method, peer = %connection.peer, %refused, "refused");
-    let overloaded = refused.code == Code::Node(NodeCode::Overloaded);
-    status(&refused, retry_after.or(overloaded.then_some(OVERLOAD_PAUSE)))
+    status(&refused, retry_after)
 }

@@ -49,6 +49,10 @@ impl Certificates {
             let expected = "at most as much as app_ca_lifetime_s: a leaf ends with its CA";
             section.fault(FaultCode::Conflict, "leaf_max_lifetime_s", "more", expected);
         }
+        if self.node_lifetime > self.leaf_max_lifetime {
+            let expected = "at most as much as leaf_max_lifetime_s: a node's certificate is a leaf too";
+            section.fault(FaultCode::Conflict, "node_lifetime_s", "more", expected);
+        }
         // A single label would be a whole top-level domain.
         if !self.zone.as_str().contains('.') || self.policy().is_err() {
             let expected = "at least two labels, and short enough for an app's id before it";

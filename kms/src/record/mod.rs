@@ -52,8 +52,6 @@ pub enum Subject {
     AppKeys,
     /// A certificate under an app's CA.
     AppCertificate,
-    /// This node's own standing with the KMS contract.
-    NodeStanding,
 }
 
 /// Which node decided, by which rules.
@@ -151,9 +149,6 @@ pub enum RecordFault {
         /// The system's word for it.
         kind: std::io::ErrorKind,
     },
-    /// The log has failed before, and has not been repaired since.
-    #[error("the log has failed and is being repaired")]
-    Broken,
     /// The log is closed: the node is shutting down.
     #[error("the log is closed")]
     Closed,

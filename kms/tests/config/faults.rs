@@ -94,6 +94,7 @@ const SINGLE: &[(&str, FaultCode, &str)] = &[
     ("limits.nonce_lifetime_s=301", FaultCode::OutOfRange, "limits.nonce_lifetime_s"),
     ("limits.verifications=-1", FaultCode::OutOfRange, "limits.verifications"),
     ("record.path=decisions.log", FaultCode::InvalidValue, "record.path"),
+    ("certificates.leaf_max_lifetime_s=900", FaultCode::Conflict, "certificates.node_lifetime_s"),
     ("certificates.zone=internal", FaultCode::InvalidValue, "certificates.zone"),
     ("certificates.zone=kms.internal.", FaultCode::InvalidValue, "certificates.zone"),
     ("certificates.zone=KMS.internal", FaultCode::InvalidValue, "certificates.zone"),
