@@ -227,7 +227,12 @@ fn serve_limits(config: &Config) -> ServeLimits {
             per_address: limits.connections_per_address,
             handshakes: limits.handshakes,
         },
-        times: ConnectionTimes { handshake: limits.handshake_timeout, idle: limits.idle_timeout },
+        times: ConnectionTimes {
+            handshake: limits.handshake_timeout,
+            idle: limits.idle_timeout,
+            // From its age on, a connection takes no new requests; those in hand are over within their own time.
+            life: limits.connection_max_age + limits.request_timeout,
+        },
         request: limits.request_timeout,
         connection_age: limits.connection_max_age,
     }

@@ -88,6 +88,7 @@ impl Log {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
         let file = file.map_err(disk("opening the log"))?;
+        check_regular(&file).map_err(disk("opening the log"))?;
         let (durable_bytes, durable_records) = count(&file).map_err(disk("reading the log"))?;
         let mut log = Self { file, durable_bytes, durable_records, broken: true };
         log.repair()?;
@@ -127,6 +128,11 @@ impl Log {
         self.broken = false;
         Ok(())
     }
+}
+
+/// A device or a pipe may have no end: reading it would never be over.
+fn check_regular(file: &File) -> io::Result<()> {
+    if file.metadata()?.is_file() { Ok(()) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 /// The bytes and the number of the whole lines.
