@@ -1,7 +1,7 @@
 //! A node at work: its services on one port, and what it does by itself.
 //!
 //! ```text
-//! every minute   is this node still allowed? (every few seconds while it is not)   collateral that is due
+//! every minute   is this node still allowed?   collateral that is due     (more often while it is not)
 //! every hour     a new certificate with a new quote
 //! ```
 //!
@@ -20,7 +20,7 @@ use kms_proto::v1::boot_server::BootServer;
 use kms_proto::v1::public_server::PublicServer;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
@@ -29,7 +29,7 @@ use tonic_health::server::HealthReporter;
 use crate::boot::BootService;
 use crate::keys::{DnsName, Lifetime};
 use crate::node::certificate::Issuer;
-use crate::node::{CHECK_EVERY, Node, RETRY_EVERY};
+use crate::node::{CHECK_AGAIN_AFTER, CHECK_EVERY, Node};
 use crate::public::PublicService;
 use crate::refusal::Refused;
 use crate::server::{ConnectionLimits, ConnectionTimes, accept};
@@ -42,6 +42,8 @@ const MAX_STREAMS: u32 = 8;
 const MAX_HEADER_BYTES: u32 = 8 * 1024;
 /// How often an idle peer is asked whether it is still there, and how long it may take to answer.
 const KEEPALIVE: Duration = Duration::from_secs(20);
+/// How long the first check waits for the first heads.
+const FIRST_HEADS: Duration = Duration::from_secs(10);
 /// Connections that have finished their handshake and wait for tonic to take them.
 const HANDED_OVER: usize = 64;
 /// The gRPC services that health is reported for, beside the whole server.
@@ -80,9 +82,9 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let (health, health_service) = tonic_health::server::health_reporter();
+    // Until it is found to be allowed, it is not: by itself, the reporter would say that the server is SERVING.
+    report(&health, ServingStatus::NotServing).await;
     let (secured, connections) = mpsc::channel(HANDED_OVER);
-    // Until it is known better.
-    health.set_service_status("", ServingStatus::NotServing).await;
     let background = [
         tokio::spawn(accept(
             listener,
@@ -125,6 +127,10 @@ fn reflection() -> Result<
 
 /// Checks the node's own standing, and says so.
 async fn keep_standing(node: Arc<Node>, health: HealthReporter) {
+    if node.chain.feed().current().is_err() {
+        // The first heads are on their way; without them, the first check could only fail.
+        drop(timeout(FIRST_HEADS, node.chain.feed().refreshed()).await);
+    }
     loop {
         node.collateral.refresh_due();
         let outcome = node.examine_itself().await;
@@ -138,12 +144,16 @@ async fn keep_standing(node: Arc<Node>, health: HealthReporter) {
         }
         let (status, pause) = match node.standing.check() {
             Ok(()) => (ServingStatus::Serving, CHECK_EVERY),
-            Err(_) => (ServingStatus::NotServing, RETRY_EVERY),
+            Err(_) => (ServingStatus::NotServing, CHECK_AGAIN_AFTER),
         };
-        for service in SERVICES.into_iter().chain([""]) {
-            health.set_service_status(service, status).await;
-        }
+        report(&health, status).await;
         sleep(pause).await;
+    }
+}
+
+async fn report(health: &HealthReporter, status: ServingStatus) {
+    for service in SERVICES.into_iter().chain([""]) {
+        health.set_service_status(service, status).await;
     }
 }
 

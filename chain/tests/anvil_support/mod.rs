@@ -80,6 +80,13 @@ impl Anvil {
         anvil
     }
 
+    /// Sends the process a signal, by name: `STOP`, `CONT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &id]).status().expect("kill runs");
+        assert!(status.success(), "kill -s {name}");
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }

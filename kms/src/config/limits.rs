@@ -102,19 +102,18 @@ impl Limits {
 }
 
 fn read_serve(section: &mut Section<'_>) -> ServeLimits {
-    ServeLimits {
-        connections: ConnectionLimits {
-            connections: section.count("connections", CONNECTIONS),
-            per_address: section.count("connections_per_address", CONNECTIONS_PER_ADDRESS),
-            handshakes: section.count("handshakes", HANDSHAKES),
-        },
-        times: ConnectionTimes {
-            handshake: section.millis("handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
-            idle: section.seconds("idle_timeout_s", IDLE_TIMEOUT_S),
-        },
-        request: section.millis("request_timeout_ms", REQUEST_TIMEOUT_MS),
-        connection_age: section.seconds("connection_max_age_s", CONNECTION_MAX_AGE_S),
-    }
+    let connections = ConnectionLimits {
+        connections: section.count("connections", CONNECTIONS),
+        per_address: section.count("connections_per_address", CONNECTIONS_PER_ADDRESS),
+        handshakes: section.count("handshakes", HANDSHAKES),
+    };
+    let handshake = section.millis("handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS);
+    let idle = section.seconds("idle_timeout_s", IDLE_TIMEOUT_S);
+    let request = section.millis("request_timeout_ms", REQUEST_TIMEOUT_MS);
+    let connection_age = section.seconds("connection_max_age_s", CONNECTION_MAX_AGE_S);
+    // From its age on, a connection takes no new requests; those in hand are over within their own time.
+    let times = ConnectionTimes { handshake, idle, life: connection_age + request };
+    ServeLimits { connections, times, request, connection_age }
 }
 
 /// The bounds begin at one and end below what fits.

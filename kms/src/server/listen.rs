@@ -33,6 +33,8 @@ pub struct ConnectionTimes {
     pub handshake: Duration,
     /// The longest time in which nothing is read or written.
     pub idle: Duration,
+    /// The longest life, whatever happens on it.
+    pub life: Duration,
 }
 
 /// Accepts for ever; ends when nobody takes the connections any more.
@@ -61,7 +63,7 @@ pub(crate) async fn accept(
             drop(handshake_permit);
             match outcome {
                 Ok((stream, connection)) => {
-                    hand_over(&secured, stream, connection, admission, times.idle).await;
+                    hand_over(&secured, stream, connection, admission, times).await;
                 }
                 Err(fault) => tracing::debug!(%peer, %fault, "handshake"),
             }
@@ -74,10 +76,10 @@ async fn hand_over(
     stream: TlsStream<TcpStream>,
     connection: Connection,
     admission: Admission,
-    idle: Duration,
+    times: ConnectionTimes,
 ) {
     // Nobody takes it when the node shuts down: then it is closed.
-    drop(secured.send(Ok(Secured::new(stream, connection, admission, idle))).await);
+    drop(secured.send(Ok(Secured::new(stream, connection, admission, times))).await);
 }
 
 /// Why a handshake came to nothing. For the log: the peer sees a closed connection or an alert.

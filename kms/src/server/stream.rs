@@ -1,4 +1,8 @@
-//! A connection as tonic reads and writes it: idle ones end, and what it occupies is given back when it does.
+//! A connection as tonic reads and writes it: idle ones end, old ones end, and what it occupies is given back when it
+//! does.
+//!
+//! tonic asks an old connection to close, and waits for what is under way on it. This is the end of that waiting. Threat: a
+//! caller that sends a byte now and then, is never idle, and never done.
 
 use std::io;
 use std::pin::Pin;
@@ -14,6 +18,7 @@ use tonic::transport::server::Connected;
 
 use super::admission::Admission;
 use super::connection::Connection;
+use super::listen::ConnectionTimes;
 
 /// A TLS connection after its handshake.
 pub(crate) struct Secured {
@@ -21,6 +26,7 @@ pub(crate) struct Secured {
     connection: Arc<Connection>,
     idle: Pin<Box<Sleep>>,
     idle_timeout: Duration,
+    end: Pin<Box<Sleep>>,
     _admission: Admission,
 }
 
@@ -29,18 +35,22 @@ impl Secured {
         stream: TlsStream<TcpStream>,
         connection: Connection,
         admission: Admission,
-        idle_timeout: Duration,
+        times: ConnectionTimes,
     ) -> Self {
-        let idle = Box::pin(sleep(idle_timeout));
-        Self { stream, connection: Arc::new(connection), idle, idle_timeout, _admission: admission }
+        let ConnectionTimes { idle: idle_timeout, life, .. } = times;
+        let (idle, end) = (Box::pin(sleep(idle_timeout)), Box::pin(sleep(life)));
+        Self { stream, connection: Arc::new(connection), idle, idle_timeout, end, _admission: admission }
     }
 
     fn touch(&mut self) {
         self.idle.as_mut().reset(Instant::now() + self.idle_timeout);
     }
 
-    /// Ends a transfer that waits while the connection has been idle for too long.
+    /// Ends a transfer where the connection has been idle for too long, or has lived for too long.
     fn watch<T>(&mut self, cx: &mut Context<'_>, transfer: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if self.end.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         if transfer.is_ready() {
             self.touch();
             return transfer;

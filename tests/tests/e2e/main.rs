@@ -1,0 +1,21 @@
+//! The system as it runs: `kms-node`, `kms-client` and `kms-simulator` as processes, a real chain, real TLS.
+//!
+//! One program, so that it is linked once and its tests share the machine: `make end-to-end`. Each module is a theme.
+#![allow(
+    non_snake_case,
+    missing_docs,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+mod client;
+mod codes;
+mod crash;
+mod dependencies;
+mod happy;
+mod refusals;
+mod relays;
+mod transport;
