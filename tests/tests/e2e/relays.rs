@@ -57,8 +57,8 @@ async fn evidence__should_not_follow_a_client_key_to_another_connection() {
     // Who steals the guest's TLS key as well can show the same certificate; the exporter is another one.
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
     let copy = KeyPair::from_pem(&key.serialize_pem()).unwrap();
-    let victim = Wire::connect_as(node.address(), &ClientCertificate::Of(key)).await;
-    let mut thief = Wire::connect_as(node.address(), &ClientCertificate::Of(copy)).await;
+    let victim = Wire::connect_as(node.address(), &ClientCertificate::Of(Box::new(key))).await;
+    let mut thief = Wire::connect_as(node.address(), &ClientCertificate::Of(Box::new(copy))).await;
     assert_eq!((victim.ends.own_spki, victim.ends.node_spki), (thief.ends.own_spki, thief.ends.node_spki));
     assert_ne!(victim.ends.exporter, thief.ends.exporter);
     // The thief's own challenge, answered by the victim: only the connection differs.

@@ -68,7 +68,7 @@ async fn transport__should_be_tls_13_with_h2_and_nothing_else() {
         }
     }
     // A certificate over another kind of key is as good as none: sessions are bound to P-256 keys.
-    let other = ClientCertificate::Of(KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap());
+    let other = ClientCertificate::Of(Box::new(KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap()));
     let mut wire = Wire::connect_as(node.address(), &other).await;
     assert_eq!(refusal(wire.challenge().await).code, "client-certificate-missing");
     served(node.address()).await;
