@@ -22,9 +22,18 @@ FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
+# solc-js, OpenZeppelin and anvil, at the versions of the lock file.
+NPM_INSTALLED := contracts/node_modules/.package-lock.json
+$(NPM_INSTALLED): contracts/package.json contracts/package-lock.json
+	cd contracts && npm ci --no-fund --no-audit
+
 .PHONY: demo
-demo: ## Show the main job on this machine: build, simulate a platform, verify and refuse quotes.
+demo: $(NPM_INSTALLED) ## Show the main job on this machine: a chain, a node, CVMs that get keys and some that do not.
 	@bash demo/run
+
+.PHONY: demo-up
+demo-up: $(NPM_INSTALLED) ## The same, left running, with how to use it.
+	@bash demo/run --up
 
 .PHONY: test
 test: format lint licences contracts-check unit docs fuzz-smoke ## Everything that must hold before a commit.
@@ -39,11 +48,6 @@ lint:
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	cargo clippy --locked -p kms-attestation --no-default-features -- -D warnings
 
-# solc-js, OpenZeppelin and anvil, at the versions of the lock file.
-NPM_INSTALLED := contracts/node_modules/.package-lock.json
-$(NPM_INSTALLED): contracts/package.json contracts/package-lock.json
-	cd contracts && npm ci --no-fund --no-audit
-
 .PHONY: contracts
 contracts: $(NPM_INSTALLED) ## Compile the contracts to contracts/artifacts.
 	cd contracts && node compile.mjs
@@ -55,6 +59,12 @@ contracts-check: $(NPM_INSTALLED)
 .PHONY: unit
 unit: $(NPM_INSTALLED) ## Unit, integration and end-to-end tests.
 	cargo test --locked --workspace --all-features
+
+# One test of each package with a program makes cargo build that program, with the features that all tests share.
+.PHONY: end-to-end
+end-to-end: $(NPM_INSTALLED) ## The system as it runs: node, client, chain and PCCS as processes.
+	cargo test --locked --workspace --all-features --no-run --test deny_codes --test env --test binary --test e2e
+	cargo test --locked --workspace --all-features --test e2e
 
 .PHONY: docs
 docs: ## API documentation, without warnings.

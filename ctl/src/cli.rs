@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::compose::{parse_env_name, parse_key_provider_id, parse_swap_size};
+use crate::doctor::DoctorArgs;
 use crate::env::EnvCommand;
 use crate::input::parse_time;
+use crate::node::NodeCommand;
 use crate::owner::{AppCommand, KmsCommand};
 
 const EXIT_CODES: &str = "\
@@ -19,6 +21,13 @@ Exit codes:
   3   neither accepted nor refused: no collateral could be had, or no provider
       could be asked
   10  refused; the code, and what would fix it, is printed";
+
+const DOCTOR_HELP: &str = "\
+Example:
+  kmsctl doctor --chain-id 1 --kms 0x... \\
+      --rpc https://one.example --rpc https://two.example --rpc https://three.example
+
+Exit codes: 0 a node works with them; 10 it does not; 2 wrong usage.";
 
 /// Operators', app owners' and auditors' tool for Onchain KMS.
 #[derive(Debug, Parser)]
@@ -48,6 +57,12 @@ pub(crate) enum Command {
     /// An app's environment variables, encrypted to the app alone
     #[command(subcommand)]
     Env(EnvCommand),
+    /// A running KMS node
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Whether JSON-RPC providers are fit for a node, and what to change
+    #[command(after_help = DOCTOR_HELP)]
+    Doctor(DoctorArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use kms_attestation::deny::DenyReason;
 use kms_attestation::pccs::ConfigError;
 use kms_attestation::root::RootError;
+use kms_chain::ChainDeny;
+use kms_client::boot::BootError;
 
 use crate::compose::ComposeError;
 use crate::env::EnvCommandError;
@@ -31,6 +33,12 @@ pub(crate) enum CtlError {
     /// A URL of `--pccs` cannot be used.
     #[error("--pccs: {0}")]
     Pccs(#[from] ConfigError),
+    /// A node that does not answer, or is not to be trusted.
+    #[error("{0}")]
+    Node(Box<BootError>),
+    /// Providers that cannot be used as given.
+    #[error("--rpc: {0}; {fix}", fix = .0.code.fix())]
+    Providers(ChainDeny),
     /// The system gives no means to wait for the network.
     #[error("cannot use the network: {0}")]
     Runtime(io::Error),
@@ -62,6 +70,10 @@ impl CtlError {
     pub(crate) fn outcome(&self) -> Outcome {
         let exit = match self {
             Self::NotWritten { .. } | Self::Encode(_) => Exit::NotWritten,
+            Self::Node(error) => match **error {
+                BootError::Unreachable { .. } => Exit::Undecided,
+                _ => Exit::Refused,
+            },
             Self::Refused(_) => Exit::Refused,
             Self::Owner(error) => error.exit(),
             Self::Env(error) => error.exit(),

@@ -7,10 +7,12 @@
 mod cli;
 mod compose;
 mod device;
+mod doctor;
 mod env;
 mod error;
 mod input;
 mod layout;
+mod node;
 mod outcome;
 mod owner;
 mod quote;
@@ -39,5 +41,7 @@ fn run(command: &Command) -> Result<Outcome, CtlError> {
         Command::App(command) => owner::app(command),
         Command::Kms(command) => owner::kms(command),
         Command::Env(command) => env::run(command),
+        Command::Node(command) => node::run(command),
+        Command::Doctor(args) => doctor::run(args),
     }
 }

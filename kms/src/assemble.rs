@@ -5,11 +5,11 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::num::NonZeroU32;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread::available_parallelism;
 
 use governor::{Quota, RateLimiter};
 use kms_attestation::Verifier;
@@ -25,20 +25,17 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, Providers, RootSource};
 use crate::hardening::{Hardened, HardeningError};
-use crate::keys::{CertificateDeny, CertificatePolicy, DnsName, KeyError, Lifetime, RootSecret};
+use crate::keys::{CertificateDeny, KeyError, RootSecret};
 use crate::node::certificate::Issuer;
 use crate::node::history::History;
-use crate::node::{Node, Quotas, ReleaseLimits, Standing, WorkLimits, Workers};
+use crate::node::{Node, Quotas, Standing, Workers};
 use crate::record::{FileRecorder, RecordFault};
 use crate::refusal::Refused;
 use crate::serve::{CertificateTerms, ServeLimits};
-use crate::server::{ConnectionLimits, ConnectionTimes};
 use kms_client::secret::Secret;
 
 /// The largest OS-image manifest that is read, in bytes.
 const MAX_MANIFEST_BYTES: u64 = kms_attestation::image::MAX_MANIFEST_BYTES as u64;
-/// How often a certificate is issued anew, as a part of its life: half.
-const RENEWALS_PER_LIFE: u32 = 2;
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -99,8 +96,8 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
     let root = root_secret(&config.root, hardened)?.keys()?;
     let manifest_path = &config.node.os_image_manifest;
     let os_image_manifest = read_bounded(manifest_path).map_err(file("read", manifest_path))?;
-    let certificate_policy = certificate_policy(config)?;
-    let terms = certificate_terms(config)?;
+    let certificate_policy = config.certificates.policy()?;
+    let terms = config.certificates.terms(config.listen.server_names.clone());
     let platform = Platform::detect(&config.node.platform).await;
     let platform = platform.map_err(|error| unusable(format_args!("{}; {}", error.found(), error.fix())))?;
     let collateral = collateral(config)?;
@@ -110,7 +107,7 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
         Issuer { root: &root, policy: &certificate_policy, names: &terms.names, lifetime: terms.lifetime };
     let certificate = issuer.issue(&platform, collateral.now()).await.map_err(StartError::Refused)?;
     let history = state.join("platforms.json");
-    let limits = &config.limits;
+    let (limits, cores) = (&config.limits, available_parallelism().unwrap_or(NonZeroUsize::MIN));
     let node = Node {
         name: config.node.name.clone(),
         judge: Arc::new(judge),
@@ -124,17 +121,14 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
         os_image_manifest,
         certificates: watch::Sender::new(Arc::new(certificate)),
         standing: Standing::unknown(),
-        workers: Workers::new(work_limits(config)),
-        quotas: Quotas::new(ReleaseLimits {
-            per_app: positive(limits.releases_per_app_per_minute),
-            per_device: positive(limits.releases_per_device_per_minute),
-        }),
-        fresh_quotes: RateLimiter::direct(Quota::per_minute(positive(limits.fresh_quotes_per_minute))),
+        workers: Workers::new(limits.work(cores)),
+        quotas: Quotas::new(limits.releases),
+        fresh_quotes: RateLimiter::direct(Quota::per_minute(limits.fresh_quotes_per_minute)),
         nonce_lifetime: limits.nonce_lifetime,
         policy_digest: config.policy_digest().0,
         insecure_settings: config.insecure_settings().into_iter().map(str::to_owned).collect(),
     };
-    Ok(Assembled { node: Arc::new(node), limits: serve_limits(config), terms })
+    Ok(Assembled { node: Arc::new(node), limits: limits.serve, terms })
 }
 
 fn file(what: &'static str, path: &Path) -> impl Fn(std::io::Error) -> StartError {
@@ -144,10 +138,6 @@ fn file(what: &'static str, path: &Path) -> impl Fn(std::io::Error) -> StartErro
 
 fn unusable(what: impl std::fmt::Display) -> StartError {
     StartError::Config(what.to_string())
-}
-
-fn positive(number: usize) -> NonZeroU32 {
-    u32::try_from(number).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
 }
 
 fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
@@ -160,27 +150,6 @@ fn judge(config: &Config) -> Result<Judge, StartError> {
     let root = config.attestation.root_of_trust().map_err(unusable)?;
     let anchor = config.anchor().map_err(unusable)?;
     Ok(Judge::new(Verifier::new(root), config.policy.clone(), anchor))
-}
-
-fn certificate_policy(config: &Config) -> Result<CertificatePolicy, StartError> {
-    let certificates = &config.certificates;
-    let zone = DnsName::parse(certificates.zone.as_str())?;
-    Ok(CertificatePolicy::new(zone)?
-        .with_app_ca_lifetime(lifetime(certificates.app_ca_lifetime)?)
-        .with_max_leaf_lifetime(lifetime(certificates.leaf_max_lifetime)?))
-}
-
-fn certificate_terms(config: &Config) -> Result<CertificateTerms, StartError> {
-    let life = config.certificates.node_lifetime;
-    Ok(CertificateTerms {
-        names: config.listen.server_names.iter().cloned().collect(),
-        lifetime: lifetime(life)?,
-        renew_every: life / RENEWALS_PER_LIFE,
-    })
-}
-
-fn lifetime(duration: Duration) -> Result<Lifetime, StartError> {
-    Ok(Lifetime::from_secs(duration.as_secs())?)
 }
 
 fn collateral(config: &Config) -> Result<CollateralCache, StartError> {
@@ -211,31 +180,6 @@ fn contract_reader(config: &Config) -> Result<ContractReader, StartError> {
         }
     };
     ContractReader::new(config.anchor().map_err(unusable)?, feed, rpcs).map_err(unusable)
-}
-
-fn work_limits(config: &Config) -> WorkLimits {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let running = config.limits.verifications.map_or_else(cores, usize::from);
-    WorkLimits { running, queued: running * (1 + config.limits.verification_queue) }
-}
-
-fn serve_limits(config: &Config) -> ServeLimits {
-    let limits = &config.limits;
-    ServeLimits {
-        connections: ConnectionLimits {
-            connections: limits.connections,
-            per_address: limits.connections_per_address,
-            handshakes: limits.handshakes,
-        },
-        times: ConnectionTimes {
-            handshake: limits.handshake_timeout,
-            idle: limits.idle_timeout,
-            // From its age on, a connection takes no new requests; those in hand are over within their own time.
-            life: limits.connection_max_age + limits.request_timeout,
-        },
-        request: limits.request_timeout,
-        connection_age: limits.connection_max_age,
-    }
 }
 
 fn root_secret(source: &RootSource, hardened: &Hardened) -> Result<RootSecret, StartError> {

@@ -40,7 +40,7 @@ enum ConfigCommand {
 
 #[derive(Debug, Args)]
 struct ConfigArgs {
-    /// The configuration file; KMS_NODE__SECTION__KEY in the environment comes after it
+    /// The configuration file; the environment and --set come after it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// One setting, section.key=value; comes last

@@ -1,7 +1,7 @@
 //! A node at work: its services on one port, and what it does by itself.
 //!
 //! ```text
-//! every minute   is this node still allowed?   collateral that is due     (more often while it is not)
+//! every minute   is this node still allowed? (every few seconds while it is not)   collateral that is due
 //! every hour     a new certificate with a new quote
 //! ```
 //!
@@ -29,7 +29,7 @@ use tonic_health::server::HealthReporter;
 use crate::boot::BootService;
 use crate::keys::{DnsName, Lifetime};
 use crate::node::certificate::Issuer;
-use crate::node::{CHECK_AGAIN_AFTER, CHECK_EVERY, Node};
+use crate::node::{CHECK_EVERY, Node, RETRY_EVERY};
 use crate::public::PublicService;
 use crate::refusal::Refused;
 use crate::server::{ConnectionLimits, ConnectionTimes, accept};
@@ -140,7 +140,7 @@ async fn keep_standing(node: Arc<Node>, health: HealthReporter) {
         node.standing.note(outcome);
         let (status, pause) = match node.standing.check() {
             Ok(()) => (ServingStatus::Serving, CHECK_EVERY),
-            Err(_) => (ServingStatus::NotServing, CHECK_AGAIN_AFTER),
+            Err(_) => (ServingStatus::NotServing, RETRY_EVERY),
         };
         report(&health, status).await;
         sleep(pause).await;

@@ -56,6 +56,11 @@ impl Host {
         })
     }
 
+    /// Brings the host back to the firmware before the last.
+    pub fn outdate(&mut self) {
+        self.pck.cpu_svn.iter_mut().take(2).for_each(|svn| *svn = svn.saturating_sub(1));
+    }
+
     /// Moves the host under the Processor CA, whose certificates know neither instance nor configuration.
     pub fn use_processor_ca(&mut self) {
         self.pck.issuer = Authority::ProcessorCa;

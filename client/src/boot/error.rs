@@ -38,7 +38,7 @@ pub enum BootError {
     },
     /// The node said no, and why.
     #[error("{0}")]
-    Denied(Denial),
+    Denied(Box<Denial>),
     /// The node's answer has not the form that the protocol promises.
     #[error("node-answer-invalid: the node's answer has no usable {what}; use another node")]
     Answer {
@@ -103,7 +103,7 @@ impl BootError {
         let info = details.error_info().filter(|info| info.domain == ERROR_DOMAIN);
         let Some(info) = info else { return Self::unreachable(node, printable(status.message())) };
         let value = |key: &str| info.metadata.get(key).map(|text| printable(text)).unwrap_or_default();
-        Self::Denied(Denial {
+        Self::Denied(Box::new(Denial {
             code: printable(&info.reason),
             message: printable(status.message()),
             found: value("found"),
@@ -111,7 +111,7 @@ impl BootError {
             fix: value("fix"),
             retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
             transient: matches!(status.code(), tonic::Code::Unavailable | tonic::Code::ResourceExhausted),
-        })
+        }))
     }
 }
 

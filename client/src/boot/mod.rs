@@ -10,6 +10,7 @@
 //! knows the keys; a genuine node behind somebody who relays; keys of another app or epoch.
 
 mod error;
+mod info;
 mod keys;
 mod node;
 mod pins;
@@ -18,6 +19,7 @@ mod session;
 mod tls;
 
 pub use error::{BootError, Denial};
+pub use info::{NodeInfo, node_info};
 pub use keys::{AppKeys, RecordReference};
 pub use node::VerifiedNode;
 pub use pins::{PinError, Pins};

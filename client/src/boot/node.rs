@@ -7,7 +7,9 @@
 use kms_attestation::identity::mr_aggregated;
 use kms_attestation::ids::{MrAggregated, ReportData};
 use kms_attestation::ratls::{report_data_for_spki, subject_public_key_info};
-use kms_attestation::{Collateral, DenyCode, DenyReason, Quote, SessionBinding, Verifier};
+use kms_attestation::{
+    Collateral, DenyCode, DenyReason, Policy, Quote, SessionBinding, VerifiedQuote, Verifier,
+};
 use kms_proto::v1::{NodeEvidence, QuoteBinding};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
@@ -35,13 +37,13 @@ pub(super) fn verify(
     verifier: &Verifier,
     now: u64,
 ) -> Result<VerifiedNode, BootError> {
-    check_root_ca(connection, pins, now)?;
-    let quote = Quote::parse(&evidence.quote).map_err(BootError::Node)?;
-    check_binding(&quote.td().report_data, evidence.binding(), connection, session, fresh)?;
-    let collateral = Collateral::parse(&evidence.collateral).map_err(BootError::Node)?;
-    let collateral = verifier.check_collateral(collateral, now).map_err(BootError::Node)?;
-    let quote = verifier.authenticate(&quote, &collateral, now).map_err(BootError::Node)?;
-    let quote = quote.appraise(&pins.platform, now, None).map_err(BootError::Node)?;
+    check_root_ca(connection, &pins.root_ca_spki, now)?;
+    let expected = match evidence.binding() {
+        QuoteBinding::Session => session.report_data(),
+        QuoteBinding::Certificate if !fresh => report_data_for_spki(&connection.node_spki),
+        _ => return Err(BootError::Answer { what: "quote of this session" }),
+    };
+    let quote = attest(evidence, expected, &pins.platform, verifier, now).map_err(BootError::Node)?;
     let measurement = mr_aggregated(quote.td());
     if !pins.node_measurements.contains(&measurement) {
         let expected = format!("one of {} pinned measurements", pins.node_measurements.len());
@@ -50,34 +52,33 @@ pub(super) fn verify(
     Ok(VerifiedNode { measurement, fresh })
 }
 
-fn check_binding(
-    found: &ReportData,
-    binding: QuoteBinding,
-    connection: &Connection,
-    session: &SessionBinding,
-    fresh: bool,
-) -> Result<(), BootError> {
-    let expected = match binding {
-        QuoteBinding::Session => session.report_data(),
-        QuoteBinding::Certificate if !fresh => report_data_for_spki(&connection.node_spki),
-        _ => return Err(BootError::Answer { what: "quote of this session" }),
-    };
-    if *found == expected {
-        return Ok(());
+/// A node's quote, bound to `expected`, genuine and on an accepted platform.
+pub(super) fn attest(
+    evidence: &NodeEvidence,
+    expected: ReportData,
+    platform: &Policy,
+    verifier: &Verifier,
+    now: u64,
+) -> Result<VerifiedQuote, DenyReason> {
+    let quote = Quote::parse(&evidence.quote)?;
+    let found = quote.td().report_data;
+    if found != expected {
+        let found = format!("report data {found}");
+        return Err(DenyReason::new(DenyCode::BindingMismatch, found, expected));
     }
-    let found = format!("report data {found}");
-    Err(BootError::Node(DenyReason::new(DenyCode::BindingMismatch, found, expected)))
+    let collateral = verifier.check_collateral(Collateral::parse(&evidence.collateral)?, now)?;
+    verifier.authenticate(&quote, &collateral, now)?.appraise(platform, now, None)
 }
 
 /// The node's leaf must be certified by the pinned root CA.
-fn check_root_ca(connection: &Connection, pins: &Pins, now: u64) -> Result<(), BootError> {
+pub(super) fn check_root_ca(connection: &Connection, root_ca_spki: &[u8], now: u64) -> Result<(), BootError> {
     let not_pinned = |found: &str| BootError::NotPinned {
         found: found.to_owned(),
         expected: "a certificate of the pinned KMS root CA".to_owned(),
     };
     let [leaf, root] = &connection.chain[..] else { return Err(not_pinned("another chain of certificates")) };
     let spki = subject_public_key_info(root).map_err(BootError::Node)?;
-    if spki != pins.root_ca_spki {
+    if spki != root_ca_spki {
         return Err(not_pinned("another root CA"));
     }
     verify_leaf(leaf, root, now)

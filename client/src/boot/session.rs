@@ -76,8 +76,12 @@ pub async fn request_keys(
     AppKeys::check(answer.into_inner(), app_id, &pins.root_signer).map(|keys| (keys, verified))
 }
 
-/// gRPC on the connection that is there. It is never replaced by another: what is bound to it would not hold.
 async fn client(stream: TlsStream<TcpStream>, node: &str) -> Result<BootClient<Channel>, BootError> {
+    Ok(BootClient::new(channel(stream, node).await?).max_decoding_message_size(MAX_ANSWER_BYTES))
+}
+
+/// gRPC on the connection that is there. It is never replaced by another: what is bound to it would not hold.
+pub(super) async fn channel(stream: TlsStream<TcpStream>, node: &str) -> Result<Channel, BootError> {
     let only = Mutex::new(Some(stream));
     let connector = service_fn(move |_| {
         let stream = only.lock().ok().and_then(|mut only| only.take());
@@ -85,8 +89,7 @@ async fn client(stream: TlsStream<TcpStream>, node: &str) -> Result<BootClient<C
     });
     let endpoint = Endpoint::from_static(ANY_URL).timeout(CALL_TIMEOUT);
     let channel = endpoint.connect_with_connector(connector).await;
-    let channel = channel.map_err(|error| BootError::unreachable(node, error))?;
-    Ok(BootClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES))
+    channel.map_err(|error| BootError::unreachable(node, error))
 }
 
 fn random_nonce() -> Result<Nonce, BootError> {

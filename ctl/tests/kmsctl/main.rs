@@ -6,6 +6,7 @@
 mod anvil_support;
 mod compose;
 mod device;
+mod doctor;
 mod env;
 mod explain;
 // The helper of another crate's tests, which use more of it.

@@ -37,7 +37,7 @@ pub(super) async fn sign(
     let policy = &node.certificate_policy;
     let ca = node.root.app_ca(identity.app_id, policy, now).map_err(|error| underivable(&error))?;
     let leaf = ca.issue_leaf(&request, policy, now).map_err(Refusal::lift)?;
-    draft.evidence.certificate = digest(&leaf.der);
+    draft.evidence.certificate = Some(digest(&leaf.der));
     let block = reading.decision.latest;
     let released = vec!["app-certificate"];
     let outcome = Outcome::Allow { block, root_epoch: node.root.epoch().0, released };

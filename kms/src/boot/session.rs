@@ -121,10 +121,10 @@ impl Session<Connected> {
         binding.check(&quote.td().report_data).map_err(Refusal::lift)?;
         let collateral = node.collateral(&quote, draft.now).await?;
         draft.evidence = EvidenceStamp {
-            quote: digest(&request.quote),
-            event_log: digest(&request.event_log),
-            os_image_manifest: digest(&request.os_image_manifest),
-            collateral: digest(collateral.source().to_json().as_bytes()),
+            quote: Some(digest(&request.quote)),
+            event_log: Some(digest(&request.event_log)),
+            os_image_manifest: Some(digest(&request.os_image_manifest)),
+            collateral: Some(digest(collateral.source().to_json().as_bytes())),
             ..EvidenceStamp::default()
         };
         let judged = {
@@ -135,7 +135,7 @@ impl Session<Connected> {
         match judged {
             Judged::NotGenuine(reason) => Err(Ended::from(reason.lift::<crate::refusal::Code>())),
             Judged::Denied { identity, since, refused } => {
-                (draft.identity, draft.out_of_date_since) = (identity, since);
+                (draft.identity, draft.out_of_date_since) = (identity.map(|identity| *identity), since);
                 Err(draft.deny(&node, refused).await.into())
             }
             Judged::Attested { app, since } => {
@@ -152,7 +152,7 @@ impl Session<Connected> {
 /// What became of evidence.
 enum Judged {
     NotGenuine(DenyReason),
-    Denied { identity: Option<BootIdentity>, since: Option<u64>, refused: Refused },
+    Denied { identity: Option<Box<BootIdentity>>, since: Option<u64>, refused: Refused },
     Attested { app: Box<AttestedApp>, since: Option<u64> },
 }
 
@@ -188,13 +188,13 @@ fn judge(
     let identity = app.identity().clone();
     match app.appraise(policy, since) {
         Ok(app) => Judged::Attested { app: Box::new(app), since },
-        Err(reason) => denied(Some(identity), since, reason),
+        Err(reason) => denied(Some(Box::new(identity)), since, reason),
     }
 }
 
 fn unremembered(identity: &BootIdentity, error: &std::io::Error) -> Judged {
     let refused = unrecorded(&RecordFault::Disk { what: "writing the platform history", kind: error.kind() });
-    Judged::Denied { identity: Some(identity.clone()), since: None, refused }
+    Judged::Denied { identity: Some(Box::new(identity.clone())), since: None, refused }
 }
 
 pub(super) fn no_client_certificate() -> Refused {

@@ -80,9 +80,9 @@ pub(super) fn document(
             "root_key_id": attestation.root_key_id,
         },
         "certificates": {
-            "app_ca_lifetime_s": certificates.app_ca_lifetime.as_secs(),
-            "leaf_max_lifetime_s": certificates.leaf_max_lifetime.as_secs(),
-            "node_lifetime_s": certificates.node_lifetime.as_secs(),
+            "app_ca_lifetime_s": certificates.app_ca_lifetime.secs(),
+            "leaf_max_lifetime_s": certificates.leaf_max_lifetime.secs(),
+            "node_lifetime_s": certificates.node_lifetime.secs(),
             "zone": certificates.zone.as_str(),
         },
         "chain": {

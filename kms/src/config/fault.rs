@@ -5,97 +5,49 @@
 
 use std::fmt;
 
+use kms_attestation::refusal::sanitise;
+
 use super::origin::Origin;
 
 /// The most faults that are kept. A person never makes as many; a hostile file could.
 pub const MAX_FAULTS: usize = 200;
-/// The longest text that a fault repeats, in characters.
-const MAX_QUOTED_CHARS: usize = 80;
 
-/// The stable code of a fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum FaultCode {
-    /// A file cannot be read.
-    Unreadable,
-    /// The file, or a value, is too large.
-    TooLarge,
-    /// Not UTF-8.
-    NotText,
-    /// Not TOML.
-    Syntax,
-    /// No such key.
-    UnknownKey,
-    /// A key that must be given is not.
-    MissingKey,
-    /// Text where a number belongs, for instance.
-    WrongType,
-    /// A value that cannot be.
-    InvalidValue,
-    /// A number that is too small or too large.
-    OutOfRange,
-    /// Two keys that do not go together.
-    Conflict,
-    /// An environment variable or a flag that names no key.
-    BadOverride,
-}
-
-impl FaultCode {
-    /// Every code.
-    pub const ALL: &'static [Self] = &[
-        Self::Unreadable,
-        Self::TooLarge,
-        Self::NotText,
-        Self::Syntax,
-        Self::UnknownKey,
-        Self::MissingKey,
-        Self::WrongType,
-        Self::InvalidValue,
-        Self::OutOfRange,
-        Self::Conflict,
-        Self::BadOverride,
-    ];
-
-    /// The code as it stands in logs.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unreadable => "config-unreadable",
-            Self::TooLarge => "config-too-large",
-            Self::NotText => "config-not-text",
-            Self::Syntax => "config-syntax",
-            Self::UnknownKey => "config-unknown-key",
-            Self::MissingKey => "config-missing-key",
-            Self::WrongType => "config-wrong-type",
-            Self::InvalidValue => "config-invalid-value",
-            Self::OutOfRange => "config-out-of-range",
-            Self::Conflict => "config-conflict",
-            Self::BadOverride => "config-bad-override",
-        }
-    }
-
-    /// One sentence: what a person can do about it.
-    #[must_use]
-    pub const fn fix(self) -> &'static str {
-        match self {
-            Self::Unreadable => "Check the path, and that the node's user may read it.",
-            Self::TooLarge => "Shorten it: no genuine configuration is this large.",
-            Self::NotText => "Save it as UTF-8.",
-            Self::Syntax => "Correct the TOML at this place.",
-            Self::UnknownKey => "Correct the spelling or remove it; kms.example.toml shows every key.",
-            Self::MissingKey => "Give it; kms.example.toml shows every key.",
-            Self::WrongType => "Write the value as kms.example.toml does.",
-            Self::InvalidValue => "Correct the value.",
-            Self::OutOfRange => "Choose a number within the range.",
-            Self::Conflict => "Change one of the keys that do not go together.",
-            Self::BadOverride => "Write KMS_NODE__SECTION__KEY=value, or --set section.key=value.",
-        }
-    }
-}
-
-impl fmt::Display for FaultCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+kms_attestation::deny_codes! {
+    /// The stable code of a fault.
+    pub enum FaultCode {
+        Unreadable = "config-unreadable", Node,
+            "A file cannot be read.",
+            "Check the path, and that the node's user may read it.";
+        TooLarge = "config-too-large", Node,
+            "The file, or a value, is too large.",
+            "Shorten it: no genuine configuration is this large.";
+        NotText = "config-not-text", Node,
+            "The file, or a value, is not UTF-8.",
+            "Save it as UTF-8.";
+        Syntax = "config-syntax", Node,
+            "The file is not TOML.",
+            "Correct the TOML at this place.";
+        UnknownKey = "config-unknown-key", Node,
+            "There is no such key.",
+            "Correct the spelling or remove it; kms.example.toml shows every key.";
+        MissingKey = "config-missing-key", Node,
+            "A key that must be given is not.",
+            "Give it; kms.example.toml shows every key.";
+        WrongType = "config-wrong-type", Node,
+            "The value has another form than the key takes.",
+            "Write the value as kms.example.toml does.";
+        InvalidValue = "config-invalid-value", Node,
+            "The key does not take this value.",
+            "Correct the value.";
+        OutOfRange = "config-out-of-range", Node,
+            "The number, or the length of the list, is too small or too large.",
+            "Choose within the range.";
+        Conflict = "config-conflict", Node,
+            "Two keys do not go together.",
+            "Change one of the two.";
+        BadOverride = "config-bad-override", Node,
+            "An environment variable or a flag names no key.",
+            "Write KMS_NODE__SECTION__KEY=value, or --set section.key=value.";
     }
 }
 
@@ -197,7 +149,5 @@ impl Faults {
 
 /// Text that a person wrote, in quotes, bounded, and without what a terminal would act on.
 pub(super) fn quoted(text: &str) -> String {
-    let escaped = text.chars().take(MAX_QUOTED_CHARS).flat_map(char::escape_debug);
-    let more = if text.chars().nth(MAX_QUOTED_CHARS).is_some() { "..." } else { "" };
-    format!("\"{}{more}\"", escaped.collect::<String>())
+    format!("\"{}\"", sanitise(text))
 }

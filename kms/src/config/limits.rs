@@ -1,15 +1,18 @@
 //! `[limits]`: how much of everything. No queue is unbounded, no wait without an end; each default has its reason here.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use super::fault::FaultCode;
 use super::reader::Section;
 use super::value::Bounds;
+use crate::node::{ReleaseLimits, WorkLimits};
+use crate::serve::ServeLimits;
+use crate::server::{ConnectionLimits, ConnectionTimes};
 
 /// Open connections. Each holds two file descriptors and about 100 KiB: 400 MiB when all are in use.
 pub const CONNECTIONS: Bounds = Bounds::new(4096, 1, 65_536);
-/// Open connections from one IP address. A whole data centre may stand behind one, an attacker too.
+/// Open connections from one IP address, or one /64 of IPv6. A whole data centre may stand behind one, an attacker too.
 pub const CONNECTIONS_PER_ADDRESS: Bounds = Bounds::new(64, 1, 65_536);
 /// TLS handshakes at once. Each costs about a millisecond of a core.
 pub const HANDSHAKES: Bounds = Bounds::new(256, 1, 65_536);
@@ -37,52 +40,45 @@ pub const FRESH_QUOTES_PER_MINUTE: Bounds = Bounds::new(30, 1, 600);
 /// How much of everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections.
-    pub connections: usize,
-    /// Open connections from one IP address.
-    pub connections_per_address: usize,
-    /// TLS handshakes at once.
-    pub handshakes: usize,
-    /// The time for a handshake.
-    pub handshake_timeout: Duration,
-    /// The time for a request.
-    pub request_timeout: Duration,
-    /// How long a connection may be silent.
-    pub idle_timeout: Duration,
-    /// The life of a connection.
-    pub connection_max_age: Duration,
+    /// Of connections and requests.
+    pub serve: ServeLimits,
     /// Quotes that are verified at once; none is one per core.
     pub verifications: Option<NonZeroUsize>,
     /// Quotes that wait for each worker.
     pub verification_queue: usize,
-    /// Releases to one app per minute.
-    pub releases_per_app_per_minute: usize,
-    /// Releases to one device per minute.
-    pub releases_per_device_per_minute: usize,
+    /// Of releases.
+    pub releases: ReleaseLimits,
     /// How long a challenge's nonce counts.
     pub nonce_lifetime: Duration,
     /// Quotes of its own that the node makes on request, per minute.
-    pub fresh_quotes_per_minute: usize,
+    pub fresh_quotes_per_minute: NonZeroU32,
 }
 
 impl Limits {
+    /// How much is verified at once, on a machine with so many cores.
+    #[must_use]
+    pub fn work(&self, cores: NonZeroUsize) -> WorkLimits {
+        let running = self.verifications.unwrap_or(cores).get();
+        WorkLimits { running, queued: running.saturating_mul(self.verification_queue.saturating_add(1)) }
+    }
+
     pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let serve = read_serve(section);
+        let verifications = NonZeroUsize::new(section.count("verifications", VERIFICATIONS));
+        let verification_queue = section.count("verification_queue", VERIFICATION_QUEUE);
+        let releases = ReleaseLimits {
+            per_app: per_minute(section, "releases_per_app_per_minute", RELEASES_PER_APP_PER_MINUTE),
+            per_device: per_minute(section, "releases_per_device_per_minute", RELEASES_PER_DEVICE_PER_MINUTE),
+        };
+        let nonce_lifetime = section.seconds("nonce_lifetime_s", NONCE_LIFETIME_S);
+        let fresh_quotes_per_minute = per_minute(section, "fresh_quotes_per_minute", FRESH_QUOTES_PER_MINUTE);
         let limits = Self {
-            connections: section.count("connections", CONNECTIONS),
-            connections_per_address: section.count("connections_per_address", CONNECTIONS_PER_ADDRESS),
-            handshakes: section.count("handshakes", HANDSHAKES),
-            handshake_timeout: section.millis("handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
-            request_timeout: section.millis("request_timeout_ms", REQUEST_TIMEOUT_MS),
-            idle_timeout: section.seconds("idle_timeout_s", IDLE_TIMEOUT_S),
-            connection_max_age: section.seconds("connection_max_age_s", CONNECTION_MAX_AGE_S),
-            verifications: NonZeroUsize::new(section.count("verifications", VERIFICATIONS)),
-            verification_queue: section.count("verification_queue", VERIFICATION_QUEUE),
-            releases_per_app_per_minute: section
-                .count("releases_per_app_per_minute", RELEASES_PER_APP_PER_MINUTE),
-            releases_per_device_per_minute: section
-                .count("releases_per_device_per_minute", RELEASES_PER_DEVICE_PER_MINUTE),
-            nonce_lifetime: section.seconds("nonce_lifetime_s", NONCE_LIFETIME_S),
-            fresh_quotes_per_minute: section.count("fresh_quotes_per_minute", FRESH_QUOTES_PER_MINUTE),
+            serve,
+            verifications,
+            verification_queue,
+            releases,
+            nonce_lifetime,
+            fresh_quotes_per_minute,
         };
         limits.check(section);
         limits
@@ -90,17 +86,43 @@ impl Limits {
 
     /// Limits that another one would make meaningless.
     fn check(&self, section: &mut Section<'_>) {
-        let age = self.connection_max_age;
+        let ServeLimits { connections: count, times, request, connection_age: age } = self.serve;
         let rules = [
-            (self.connections_per_address <= self.connections, "connections_per_address", "connections"),
-            (self.handshakes <= self.connections, "handshakes", "connections"),
-            (self.idle_timeout <= age, "idle_timeout_s", "connection_max_age_s"),
+            (count.per_address <= count.connections, "connections_per_address", "connections"),
+            (count.handshakes <= count.connections, "handshakes", "connections"),
+            (times.idle <= age, "idle_timeout_s", "connection_max_age_s"),
             (self.nonce_lifetime <= age, "nonce_lifetime_s", "connection_max_age_s"),
-            (self.request_timeout <= age, "request_timeout_ms", "connection_max_age_s"),
-            (self.handshake_timeout <= self.request_timeout, "handshake_timeout_ms", "request_timeout_ms"),
+            (request <= age, "request_timeout_ms", "connection_max_age_s"),
+            (times.handshake <= request, "handshake_timeout_ms", "request_timeout_ms"),
         ];
         for (_, key, other) in rules.into_iter().filter(|(holds, ..)| !holds) {
             section.fault(FaultCode::Conflict, key, "more", &format!("at most as much as {other}"));
         }
     }
+}
+
+fn read_serve(section: &mut Section<'_>) -> ServeLimits {
+    let request = section.millis("request_timeout_ms", REQUEST_TIMEOUT_MS);
+    let connection_age = section.seconds("connection_max_age_s", CONNECTION_MAX_AGE_S);
+    ServeLimits {
+        connections: ConnectionLimits {
+            connections: section.count("connections", CONNECTIONS),
+            per_address: section.count("connections_per_address", CONNECTIONS_PER_ADDRESS),
+            handshakes: section.count("handshakes", HANDSHAKES),
+        },
+        times: ConnectionTimes {
+            handshake: section.millis("handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
+            idle: section.seconds("idle_timeout_s", IDLE_TIMEOUT_S),
+            // From its age on, a connection takes no new requests; those in hand are over within their own time.
+            life: connection_age + request,
+        },
+        request,
+        connection_age,
+    }
+}
+
+/// The bounds begin at one and end below what fits.
+fn per_minute(section: &mut Section<'_>, key: &str, bounds: Bounds) -> NonZeroU32 {
+    let number = u32::try_from(section.number(key, bounds)).unwrap_or(u32::MAX);
+    NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
 }

@@ -164,9 +164,12 @@ impl Config {
             node.as_ref().map_or(PathBuf::from(node::DEFAULT_STATE_DIR), |node| node.state_dir.clone());
         let record = root.section("record", |section| Record::read(section, &state_dir));
         let certificates = root.section("certificates", Certificates::read);
+        if let Some(certificates) = &certificates {
+            check_names(root, &listen, certificates);
+        }
         let log = root.section("log", Log::read);
         let (root, node, attestation) = (source?, node?, attestation?);
-        let (policy, chain, settings) = (policy?, chain?, Vec::new());
+        let (policy, chain, certificates, settings) = (policy?, chain?, certificates?, Vec::new());
         Some(Self {
             listen,
             root,
@@ -241,7 +244,16 @@ impl Config {
     }
 }
 
-/// What keys of different sections mean together.
+/// A node must not be mistaken for an app.
+fn check_names(root: &mut Section<'_>, listen: &Listen, certificates: &Certificates) {
+    let within = listen.server_names.iter().find(|name| name.is_within(&certificates.zone));
+    if let Some(name) = within {
+        let expected = format!("names outside of the apps' zone {}", certificates.zone);
+        root.fault(FaultCode::Conflict, "listen.server_names", format!("\"{name}\""), &expected);
+    }
+}
+
+/// What switches of different sections mean together, whatever else is wrong.
 fn check_across_sections(reader: &mut Reader) {
     let on = |key| reader.settings.iter().any(|setting| setting.key == key && setting.is_insecure());
     if on("chain.insecure_dev_chain") && !on("attestation.insecure_root_certificate") {

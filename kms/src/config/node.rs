@@ -12,11 +12,12 @@ use crate::keys::NodeId;
 
 /// Where a node keeps what it writes, by default.
 pub const DEFAULT_STATE_DIR: &str = "/var/lib/kms-node";
+
 impl Value for NodeId {
     const EXPECTED: &'static str = "from 1 to 64 lower-case letters, digits, '-' and '.'";
 
     fn read(sink: &mut Sink<'_>, node: &Raw) -> Option<Self> {
-        sink.parsed(node, NodeId::parse)
+        sink.parsed(node, Self::parse)
     }
 
     fn show(&self) -> String {

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use super::fault::{ConfigFault, FaultCode, Faults, quoted};
 use super::origin::Origin;
 use super::tree::{Entry, Node};
-use crate::keys::DnsName;
 
 /// The longest path, in bytes: Linux's own limit.
 const MAX_PATH_BYTES: usize = 4096;
@@ -195,18 +194,6 @@ impl Value for SocketAddr {
 
     fn show(&self) -> String {
         quoted(&self.to_string())
-    }
-}
-
-impl Value for DnsName {
-    const EXPECTED: &'static str = "a DNS name in lower case; certificates hold no IP address";
-
-    fn read(sink: &mut Sink<'_>, node: &Node) -> Option<Self> {
-        sink.parsed(node, |text| Self::parse(text).ok())
-    }
-
-    fn show(&self) -> String {
-        quoted(self.as_str())
     }
 }
 

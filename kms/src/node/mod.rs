@@ -26,7 +26,7 @@ use self::history::History;
 pub use self::quota::ReleaseLimits;
 pub(crate) use self::quota::{Limited, Quotas};
 pub(crate) use self::standing::Standing;
-pub use self::standing::{CHECK_AGAIN_AFTER, CHECK_EVERY, COUNTS_FOR};
+pub use self::standing::{CHECK_EVERY, COUNTS_FOR, RETRY_EVERY};
 pub(crate) use self::workers::Workers;
 pub use self::workers::{OVERLOAD_PAUSE, WorkLimits};
 use crate::keys::{CertificatePolicy, NodeId, RootKeys};

@@ -1,8 +1,7 @@
 //! Whether this node may release anything: its own evidence, judged as it judges others', and asked of the chain.
 //!
 //! A node that governance does not allow, or no longer allows, has no keys to give. It finds out by itself at start and
-//! then every minute; an answer that is too old counts as none. One that is not allowed asks sooner: at its start there may
-//! be no head yet, and whoever has just allowed it is waiting. Threat: a node that goes on after it was revoked.
+//! then every minute, more often while it is not allowed; an answer that is too old counts as none. Threat: a node that goes on after it was revoked.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +17,10 @@ use super::Node;
 use super::certificate::NodeCertificate;
 use crate::refusal::{NodeCode, Refused};
 
-/// The time between two checks.
-pub const CHECK_EVERY: Duration = Duration::from_secs(60);
-/// The same while the node is not allowed: a few blocks' proofs a minute, which no provider minds.
-pub const CHECK_AGAIN_AFTER: Duration = Duration::from_secs(3);
+/// The time between two checks while the node is not allowed: whoever has just allowed it is waiting.
+pub const RETRY_EVERY: Duration = Duration::from_secs(5);
+/// The time between two checks while it is.
+pub const CHECK_EVERY: Duration = Duration::from_mins(1);
 /// How long a check's outcome counts: long enough for a provider's bad minute, far shorter than an operator's attention.
 pub const COUNTS_FOR: Duration = Duration::from_mins(5);
 

@@ -126,8 +126,8 @@ pub enum Outcome {
 }
 
 /// SHA-256 in hexadecimal, as a record names evidence.
-pub(crate) fn digest(bytes: &[u8]) -> Option<String> {
-    Some(hex::encode(sha256(&[bytes])))
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    hex::encode(sha256(&[bytes]))
 }
 
 /// Where a decision is recorded.

@@ -62,7 +62,9 @@ pub(crate) async fn accept(
             let outcome = handshake.await.unwrap_or(Err(HandshakeFault::Slow));
             drop(handshake_permit);
             match outcome {
-                Ok((stream, connection)) => hand_over(&secured, stream, connection, admission, times).await,
+                Ok((stream, connection)) => {
+                    hand_over(&secured, stream, connection, admission, times).await;
+                }
                 Err(fault) => tracing::debug!(%peer, %fault, "handshake"),
             }
         });

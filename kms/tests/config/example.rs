@@ -11,7 +11,7 @@ fn shown(text: &str) -> Vec<(String, usize)> {
     let (mut section, mut keys) = (String::new(), Vec::new());
     for (number, line) in text.lines().enumerate() {
         if let Some(header) = line.strip_prefix('[') {
-            section = header.trim_matches(['[', ']']).to_owned();
+            header.trim_matches(['[', ']']).clone_into(&mut section);
         }
         let line = line.strip_prefix('#').unwrap_or(line);
         match line.split_once(" = ") {

@@ -64,7 +64,7 @@ fn nesting__should_be_bounded() {
 
 #[test]
 fn faults__should_be_bounded_and_counted() {
-    let many: String = (0..20_000).map(|number| format!("k{number} = 1\n")).collect();
+    let many: String = (0..20_000).map(|number| format!("k{number} = 1")).collect::<Vec<_>>().join("\n");
     let errors = parse(&many).unwrap_err();
     assert_eq!(errors.faults().len(), MAX_FAULTS);
     assert_eq!(errors.faults().len() + errors.omitted(), 20_000 + 7);

@@ -12,7 +12,7 @@ fn connections(environment: &[(&str, &str)], flags: &[&str]) -> (usize, Origin) 
     let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
     let config = Config::parse("kms.toml", file.as_bytes(), environment.iter().copied(), &flags).unwrap();
     let setting = config.settings().iter().find(|setting| setting.key == "limits.connections").unwrap();
-    (config.limits.connections, setting.origin.clone())
+    (config.limits.serve.connections.connections, setting.origin.clone())
 }
 
 #[test]

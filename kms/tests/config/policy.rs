@@ -1,11 +1,14 @@
 //! The policy digest: a vector that another program computed, and what changes it.
 
+use std::num::NonZeroUsize;
+
 use kms_chain::{GrantAt, HeadTrust};
 use kms_node::config::PolicyDigest;
+use kms_node::node::WorkLimits;
 
 use crate::support::{MINIMAL, with_flags};
 
-/// Printed by policy_vector.py, which knows the definition alone.
+/// Printed by `policy_vector.py`, which knows the definition alone.
 const DOCUMENT: &str = r#"{"attestation":{"collateral_set":"standard","root_key_id":"46e403bd34f05a3f2817ab9badcaacc7ffc98e0f261008cd30dae936cace18d5dcf58eef31463613de1570d516200993"},"certificates":{"app_ca_lifetime_s":7776000,"leaf_max_lifetime_s":86400,"node_lifetime_s":3600,"zone":"kms.internal"},"chain":{"chain_id":1,"confirmations":1,"contract":"0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed","freshness":{"finalized_max_age":1800,"latest_max_age":90,"max_future":15},"grant_at":"latest","heads":{"hosts":["rpc-a.example","rpc-b.example","rpc-c.example"],"mode":"quorum","threshold":2}},"decision":{"boot_phase":"booting","platform":{"accepted_tcb_statuses":["UpToDate"],"allowed_fmspcs":null,"denied_advisories":[],"grace_secs":0,"max_collateral_age_secs":2592000,"max_root_crl_age_secs":34560000,"min_evaluation_number":0}},"version":"onchain-kms/policy/v1"}"#;
 const DIGEST: &str = "956117c102aa599b2ffe588a29279232adc03d57d977e5e0d9d75d38f9c36325";
 
@@ -42,9 +45,9 @@ fn policy_digest__should_change_with_everything_that_decides() {
         r#"policy.platform.allowed_fmspcs=["00806f050000"]"#,
         "attestation.collateral_set=early",
         "certificates.zone=apps.internal",
-        "certificates.leaf_max_lifetime_s=60",
+        "certificates.leaf_max_lifetime_s=600",
         "certificates.app_ca_lifetime_s=86400",
-        "certificates.node_lifetime_s=60",
+        "certificates.node_lifetime_s=600",
     ];
     let mut seen = vec![digest(&[])];
     for change in changes {
@@ -94,4 +97,22 @@ fn widened_settings__should_name_what_accepts_more_than_by_default() {
     assert!(widened("chain.latest_max_age_s=89").is_empty());
     let statuses = r#"policy.platform.accepted_tcb_statuses=["SWHardeningNeeded"]"#;
     assert_eq!(widened(statuses), ["policy.platform.accepted_tcb_statuses"]);
+}
+
+#[test]
+fn limits__should_be_what_the_server_takes() {
+    let cores = NonZeroUsize::new(3).unwrap();
+    let work = |flags| with_flags(MINIMAL, flags).unwrap().limits.work(cores);
+    assert_eq!(work(&[]), WorkLimits { running: 3, queued: 3 + 3 * 16 });
+    let one = work(&["limits.verifications=1", "limits.verification_queue=2"]);
+    assert_eq!(one, WorkLimits { running: 1, queued: 3 });
+}
+
+#[test]
+fn certificates__should_be_what_the_issuer_takes() {
+    let config = with_flags(MINIMAL, &["listen.server_names=['kms.example']"]).unwrap();
+    assert_eq!(config.certificates.policy().unwrap().zone().as_str(), "kms.internal");
+    let terms = config.certificates.terms(config.listen.server_names);
+    assert_eq!((terms.lifetime.secs(), terms.renew_every.as_secs()), (3600, 1800));
+    assert_eq!(terms.names.first().unwrap().as_str(), "kms.example");
 }

@@ -36,6 +36,6 @@ pub(crate) fn with_environment(file: &str, environment: &[(&str, &str)]) -> Resu
 
 /// Each fault by its code and key.
 pub(crate) fn faults(outcome: Result<Config, ConfigErrors>) -> Vec<(FaultCode, String)> {
-    let errors = outcome.err().expect("a fault");
+    let errors = outcome.expect_err("a fault");
     errors.faults().iter().map(|fault| (fault.code, fault.key.clone())).collect()
 }

@@ -6,7 +6,9 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
-use kms_attestation::ids::ReportData;
+use kms_attestation::EventLog;
+use kms_attestation::event_log::RuntimeEvent;
+use kms_attestation::ids::{AppId, ReportData};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -39,8 +41,9 @@ struct GetQuote {
 
 pub(super) async fn get_quote(State(state): State<Arc<AgentState>>, body: Bytes) -> Answer {
     let asked = report_data(&read::<GetQuote>(&body)?.report_data)?;
+    let fault = *lock(&state.fault);
     let mut quoted = asked;
-    if *lock(&state.fault) == AgentFault::WrongReportData {
+    if fault == AgentFault::WrongReportData {
         quoted.0.iter_mut().take(1).for_each(|byte| *byte ^= 1);
     }
     let cvm = lock(&state.cvm);
@@ -49,10 +52,19 @@ pub(super) async fn get_quote(State(state): State<Arc<AgentState>>, body: Bytes)
         .map_err(|cause| error(StatusCode::INTERNAL_SERVER_ERROR, format_args!("{cause:#}")))?;
     Ok(Json(json!({
         "quote": hex::encode(quote),
-        "event_log": cvm.event_log().to_json(),
+        "event_log": if fault == AgentFault::OtherLog { other_log(&cvm) } else { cvm.event_log() }.to_json(),
         "report_data": asked,
         "vm_config": cvm.vm_config(),
     })))
+}
+
+/// The log with another app in it.
+fn other_log(cvm: &Cvm) -> EventLog {
+    let other = |event: &RuntimeEvent| match event.name.as_str() {
+        "app-id" => RuntimeEvent::new("app-id", [0x42; AppId::LEN]),
+        _ => event.clone(),
+    };
+    EventLog::new(cvm.event_log().events().iter().map(other).collect())
 }
 
 /// Up to 64 bytes, the rest zeros, as dstack's agent reads them.

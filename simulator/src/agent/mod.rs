@@ -50,6 +50,8 @@ pub enum AgentFault {
     Garbage,
     /// Quotes hold other report data than was asked for.
     WrongReportData,
+    /// The event log says that another app runs than the one that was measured.
+    OtherLog,
 }
 
 /// A running agent. It ends, and its socket disappears, when this is dropped.
@@ -122,7 +124,7 @@ fn router(state: &Arc<AgentState>) -> Router {
 async fn fail(State(state): State<Arc<AgentState>>, request: Request, next: Next) -> Response {
     let fault = *lock(&state.fault);
     match fault {
-        AgentFault::None | AgentFault::WrongReportData => next.run(request).await,
+        AgentFault::None | AgentFault::WrongReportData | AgentFault::OtherLog => next.run(request).await,
         AgentFault::Slow { delay_ms } => {
             tokio::time::sleep(Duration::from_millis(delay_ms)).await;
             next.run(request).await

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// A KMS node, host:port; several are tried in turn
     #[arg(long, required = true, value_name = "HOST:PORT")]
     pub(crate) node: Vec<String>,
-    /// The pins: JSON with root_ca_public_key, root_signer and node_measurements
+    /// The pins, JSON: which KMS this guest trusts
     #[arg(long, value_name = "FILE")]
     pub(crate) pins: PathBuf,
     /// The manifest of the OS image that this guest runs
@@ -54,13 +54,14 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn pins(&self) -> Result<Pins, Failure> {
-        Pins::parse(&files::read(&self.pins)?).map_err(Failure::usage)
+        Pins::parse(&files::read(&self.pins)?).map_err(|error| Failure::usage(error.to_string()))
     }
 
     pub(crate) fn verifier(&self) -> Result<Verifier, Failure> {
         let root = match &self.insecure_root_certificate {
             None => RootOfTrust::intel(),
-            Some(path) => RootOfTrust::configured(&files::read(path)?).map_err(Failure::usage)?,
+            Some(path) => RootOfTrust::configured(&files::read(path)?)
+                .map_err(|error| Failure::usage(error.to_string()))?,
         };
         Ok(Verifier::new(root))
     }

@@ -74,7 +74,7 @@ fn check_in_memory(folder: &Path, allow_disk: bool) -> Result<(), Failure> {
     let unusable = |why: String| Failure::usage(format!("{}: {why}", folder.display()));
     fs::create_dir_all(folder).map_err(|error| unusable(error.to_string()))?;
     let kind = statfs(folder).map_err(|error| unusable(error.to_string()))?.f_type;
-    if allow_disk || IN_MEMORY.contains(&i64::from(kind)) {
+    if allow_disk || IN_MEMORY.contains(&kind) {
         return Ok(());
     }
     Err(unusable("is not in memory; give a folder on a tmpfs such as /run".to_owned()))

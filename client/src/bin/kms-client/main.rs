@@ -39,8 +39,8 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(crate) fn usage(text: impl ToString) -> Self {
-        Self { exit: 2, text: text.to_string() }
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        Self { exit: 2, text: text.into() }
     }
 
     fn boot(error: &BootError) -> Self {

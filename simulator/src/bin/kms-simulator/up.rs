@@ -32,6 +32,9 @@ pub(crate) struct Up {
     /// How many hosts, each with its own FMSPC and a CVM
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     hosts: u16,
+    /// A host, by its number from 0, whose firmware is out of date; repeat it for more
+    #[arg(long, value_name = "NUMBER")]
+    outdated_host: Vec<usize>,
     /// The folder to write to; it is made where it does not exist
     #[arg(long)]
     dir: PathBuf,
@@ -52,7 +55,10 @@ impl Up {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let dir = &dir.canonicalize()?;
         remove_old(&dir.join("platform.json"))?;
-        let platform = self.guest.platform(self.hosts)?;
+        let mut platform = self.guest.platform(self.hosts)?;
+        for host in &self.outdated_host {
+            platform.host_mut(*host)?.outdate();
+        }
         let image = self.guest.image()?;
         let agents = self.start_agents(dir, &platform, &image)?;
         let pccs = self.start_pccs(platform.clone()).await?;
