@@ -67,8 +67,8 @@ async fn session__should_refuse_requests_out_of_order_or_form() {
         let refused = refusal(wire.boot.challenge(request).await);
         expect(&refused, NodeCode::FieldInvalid, Code::InvalidArgument);
     }
-    let none = refusal(wire.keys(GetAppKeysRequest::default()).await);
-    expect(&none, NodeCode::ChallengeMissing, Code::FailedPrecondition);
+    let unasked = refusal(wire.keys(GetAppKeysRequest::default()).await);
+    expect(&unasked, NodeCode::ChallengeMissing, Code::FailedPrecondition);
     let certificate = refusal(wire.boot.sign_app_certificate(SignAppCertificateRequest::default()).await);
     expect(&certificate, NodeCode::KeysNotReleased, Code::FailedPrecondition);
 

@@ -7,26 +7,44 @@ use std::time::Duration;
 
 use kms_simulator::cvm::Cvm;
 use kms_tests::node::Node;
-use kms_tests::wire::{ClientCertificate, Wire};
+use kms_tests::wire::{ClientCertificate, Wire, refusal};
 use kms_tests::world::World;
+use tonic_types::StatusExt as _;
 
 /// How often the node is killed.
-const KILLS: u64 = 8;
+const KILLS: u64 = 20;
 /// How many guests ask at the same time.
-const GUESTS: usize = 4;
+const GUESTS: usize = 3;
 
 /// Asks again and again, whatever happens to the node; the records that it was told of.
 async fn ask(address: std::net::SocketAddr, cvm: Cvm, stop: Arc<AtomicBool>) -> Vec<(u64, Vec<u8>)> {
     let mut told = Vec::new();
     while !stop.load(Ordering::SeqCst) {
-        let Ok(mut wire) = Wire::try_connect(address, &ClientCertificate::fresh()).await else {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            continue;
-        };
-        while let Ok(response) = wire.boot_as(&cvm).await {
-            let reference = response.record.unwrap();
-            told.push((reference.index, reference.digest));
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        if let Ok(mut wire) = Wire::try_connect(address, &ClientCertificate::fresh()).await {
+            told.extend(boot_often(&mut wire, &cvm, &stop).await);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    told
+}
+
+/// Asks on one connection until something goes wrong: it broke, or the node does not know yet that it is allowed.
+async fn boot_often(wire: &mut Wire, cvm: &Cvm, stop: &AtomicBool) -> Vec<(u64, Vec<u8>)> {
+    let mut told = Vec::new();
+    while !stop.load(Ordering::SeqCst) {
+        match wire.boot_as(cvm).await {
+            Ok(response) => {
+                let reference = response.record.unwrap();
+                told.push((reference.index, reference.digest));
+            }
+            Err(status) => {
+                let broken = status.get_error_details().error_info().is_none();
+                assert!(
+                    broken || refusal::<()>(Err(status.clone())).code == "node-not-allowed",
+                    "{status:?}"
+                );
+                break;
+            }
         }
     }
     told

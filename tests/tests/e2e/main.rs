@@ -4,6 +4,7 @@
 #![allow(
     non_snake_case,
     missing_docs,
+    clippy::cast_possible_truncation,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,

@@ -10,6 +10,9 @@ use kms_tests::wire::{ClientCertificate, Wire, granted, random, refusal};
 use kms_tests::world::World;
 use rcgen::KeyPair;
 
+/// What somebody gets wrong in a binding.
+type Swap = fn(SessionBinding) -> SessionBinding;
+
 /// A node, and a guest that it would give keys to.
 async fn scene(world: &World) -> (Node, Cvm) {
     let node = world.node(&[]).await;
@@ -84,7 +87,7 @@ async fn binding__should_name_each_part_in_its_place() {
     let world = World::shared();
     let (node, cvm) = scene(&world).await;
     let mut wire = Wire::connect(node.address()).await;
-    let swaps: [(&str, fn(SessionBinding) -> SessionBinding); 6] = [
+    let swaps: [(&str, Swap); 6] = [
         ("nonces swapped", |b| SessionBinding { peer_nonce: b.own_nonce, own_nonce: b.peer_nonce, ..b }),
         ("keys swapped", |b| SessionBinding { peer_spki: b.own_spki, own_spki: b.peer_spki, ..b }),
         ("the role of the node", |b| SessionBinding { role: Role::Kms, ..b }),

@@ -122,7 +122,7 @@ async fn slow_callers__should_be_let_go_in_time() {
     let slow_preface = tokio::spawn(async move {
         let (mut reader, mut writer) = tokio::io::split(secured().await);
         let writing = tokio::spawn(async move {
-            dribble(&mut writer, &[PREFACE, &[0; 60]].concat(), Duration::from_secs(1)).await
+            dribble(&mut writer, &[PREFACE, &[0; 60]].concat(), Duration::from_secs(1)).await;
         });
         let (_, after) = until_closed(&mut reader, Duration::from_secs(40)).await;
         writing.abort();
