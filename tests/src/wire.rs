@@ -36,7 +36,6 @@ const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What a client shows in the handshake.
-#[expect(clippy::large_enum_variant, reason = "there are a few at a time")]
 pub enum ClientCertificate {
     /// Nothing.
     None,
