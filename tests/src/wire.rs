@@ -42,7 +42,6 @@ pub const UNLUCKY_MOMENT: &str = "proof-node-missing";
 const UNLUCKY: usize = 3;
 
 /// What a client shows in the handshake.
-#[expect(clippy::large_enum_variant, reason = "there are a few at a time")]
 pub enum ClientCertificate {
     /// Nothing.
     None,
