@@ -82,6 +82,11 @@ impl Chain {
         self.govern(&DstackKms::addKmsDeviceCall { deviceId: B256::from(device.0) });
     }
 
+    /// Governance revokes the device of a node.
+    pub fn revoke_node(&self, device: DeviceId) {
+        self.govern(&DstackKms::removeKmsDeviceCall { deviceId: B256::from(device.0) });
+    }
+
     /// How often there is a block by itself; 0 for never.
     pub fn seconds_between_blocks(&self, seconds: u64) {
         self.contracts.anvil.expect::<Value>("evm_setIntervalMining", &json!([seconds]));

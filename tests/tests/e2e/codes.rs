@@ -1,7 +1,9 @@
 //! Every code of the node itself, provoked over the wire; and those that cannot be, with the reason.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
+use kms_node::node::CHECK_EVERY;
 use kms_node::refusal::NodeCode;
 use kms_proto::v1::{ChallengeRequest, GetAppKeysRequest, GetNodeInfoRequest, SignAppCertificateRequest};
 use kms_tests::chain::Chain;
@@ -59,7 +61,7 @@ async fn session__should_refuse_requests_out_of_order_or_form() {
     let mut late = Wire::connect(node.address()).await;
     let opened = granted(late.challenge().await);
     assert_eq!(opened.response.nonce_lifetime_seconds, 5);
-    let answered = std::time::Instant::now();
+    let answered = Instant::now();
 
     let mut wire = Wire::connect(node.address()).await;
     for length in [0, 31, 33, 64] {
@@ -81,7 +83,7 @@ async fn session__should_refuse_requests_out_of_order_or_form() {
     granted(wire.challenge().await);
     assert_eq!(refusal(wire.keys(evidence).await).code, "binding-mismatch");
 
-    tokio::time::sleep_until((answered + std::time::Duration::from_millis(5100)).into()).await;
+    tokio::time::sleep_until((answered + Duration::from_millis(5100)).into()).await;
     let evidence = kms_tests::guest::evidence(&cvm, &late.ends.app_binding(&opened));
     let expired = refusal(late.keys(evidence).await);
     expect(&expired, NodeCode::ChallengeExpired, Code::FailedPrecondition);
@@ -126,6 +128,26 @@ async fn node__should_release_nothing_before_it_is_allowed() {
     chain.allow_node(world.measurement, world.simulated.node_device());
     node.await_serving().await;
     assert_eq!(refusal(wire.boot_as(&cvm).await).code, "contract-denied", "not registered on this chain");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn node__should_release_nothing_once_it_finds_itself_revoked() {
+    let world = World::shared();
+    let (chain, device) = (Chain::start(), world.simulated.node_device());
+    chain.allow_image(world.simulated.image().hash());
+    chain.allow_node(world.measurement, device);
+    let node = Node::start(&chain, &world.simulated, &[]);
+    node.await_serving().await;
+    chain.revoke_node(device);
+    let end = Instant::now() + CHECK_EVERY + Duration::from_secs(15);
+    while node.health().await != Some(ServingStatus::NotServing) {
+        assert!(Instant::now() < end, "still serving");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let mut wire = Wire::connect(node.address()).await;
+    let refused = refusal(wire.boot_as(&world.guest(&world.app("late"))).await);
+    expect(&refused, NodeCode::NodeNotAllowed, Code::Unavailable);
+    assert!(refused.found.contains("KMS is not allowed to boot on this device"), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
