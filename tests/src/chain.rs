@@ -1,4 +1,4 @@
-//! A chain with both contracts on it: anvil, a block a second and one for each transaction at once.
+//! A chain with both contracts on it: anvil, a block every two seconds and one for each transaction at once.
 
 use alloy::primitives::{Address, B256};
 use alloy::sol_types::SolCall;
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::anvil_support::Anvil;
 use crate::contracts_support::{World as Contracts, deploy_kms};
 
-/// One slot per epoch, so that blocks become final; a block a second, so that heads are never stale.
-const OPTIONS: [&str; 5] = ["--slots-in-an-epoch", "1", "--block-time", "1", "--mixed-mining"];
+/// One slot per epoch, so that blocks become final; a block now and then, so that heads are never stale.
+const OPTIONS: [&str; 5] = ["--slots-in-an-epoch", "1", "--block-time", "2", "--mixed-mining"];
 
 /// A running chain, and who governs and owns on it.
 pub struct Chain {
@@ -82,7 +82,7 @@ impl Chain {
         self.govern(&DstackKms::addKmsDeviceCall { deviceId: B256::from(device.0) });
     }
 
-    /// No blocks any more but those of transactions, or one a second again.
+    /// How often there is a block by itself; 0 for never.
     pub fn seconds_between_blocks(&self, seconds: u64) {
         self.contracts.anvil.expect::<Value>("evm_setIntervalMining", &json!([seconds]));
     }

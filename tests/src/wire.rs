@@ -35,6 +35,12 @@ const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// The longest that any call of a test may take.
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// The refusal where anvil has mined between two of its steps, and proves the state of the next block: an unlucky moment,
+/// in which a guest asks again.
+pub const UNLUCKY_MOMENT: &str = "proof-node-missing";
+/// How often a guest has such bad luck before it is none.
+const UNLUCKY: usize = 3;
+
 /// What a client shows in the handshake.
 pub enum ClientCertificate {
     /// Nothing.
@@ -155,9 +161,24 @@ impl Wire {
 
     /// As an honest guest asks: a challenge, a quote for it, the keys.
     pub async fn boot_as(&mut self, cvm: &Cvm) -> Result<GetAppKeysResponse, Status> {
-        let opened = self.challenge().await?;
-        let request = guest::evidence(cvm, &self.ends.app_binding(&opened));
-        self.keys(request).await
+        self.boot_with(|wire, opened| guest::evidence(cvm, &wire.ends.app_binding(opened))).await
+    }
+
+    /// A challenge, and what is made of it; again where the moment was unlucky.
+    pub async fn boot_with(
+        &mut self,
+        evidence: impl Fn(&Self, &Opened) -> GetAppKeysRequest,
+    ) -> Result<GetAppKeysResponse, Status> {
+        let mut answer = Err(Status::unknown("not asked"));
+        for _ in 0..UNLUCKY {
+            let opened = self.challenge().await?;
+            let request = evidence(self, &opened);
+            answer = self.keys(request).await;
+            if !matches!(&answer, Err(status) if is_unlucky(status)) {
+                break;
+            }
+        }
+        answer
     }
 }
 
@@ -203,6 +224,10 @@ pub fn refusal<T>(answer: Result<T, Status>) -> Refusal {
         retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
         grpc: status.code(),
     }
+}
+
+fn is_unlucky(status: &Status) -> bool {
+    status.get_error_details().error_info().is_some_and(|info| info.reason == UNLUCKY_MOMENT)
 }
 
 /// The answer; a refusal fails the test with its words.

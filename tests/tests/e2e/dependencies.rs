@@ -44,7 +44,7 @@ async fn until_granted(node: &Node, cvm: &Cvm) {
 #[tokio::test(flavor = "multi_thread")]
 async fn chain__should_stop_releases_while_it_does_not_answer() {
     let world = World::new();
-    let node = world.node(&["chain.stall_after_s=3"]).await;
+    let node = world.node(&["chain.stall_after_s=5"]).await;
     let cvm = world.guest(&world.app("cut off"));
     world.seen_by(&node).await;
     until_granted(&node, &cvm).await;
@@ -65,15 +65,15 @@ async fn chain__should_stop_releases_while_it_does_not_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn chain__should_stop_releases_while_it_stands_still() {
     let world = World::new();
-    let stalled = world.node(&["chain.stall_after_s=2"]).await;
-    let stale = world.node(&["chain.latest_max_age_s=3"]).await;
+    let stalled = world.node(&["chain.stall_after_s=5"]).await;
+    let stale = world.node(&["chain.latest_max_age_s=7"]).await;
     let cvm = world.guest(&world.app("frozen"));
     world.seen_by(&stalled).await;
     world.seen_by(&stale).await;
     world.chain.seconds_between_blocks(0);
     assert_eq!(until_refused(&stalled, &cvm).await.code, "feed-stalled");
     assert_eq!(until_refused(&stale, &cvm).await.code, "head-stale");
-    world.chain.seconds_between_blocks(1);
+    world.chain.seconds_between_blocks(2);
     until_granted(&stalled, &cvm).await;
     until_granted(&stale, &cvm).await;
 }

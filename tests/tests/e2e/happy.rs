@@ -3,15 +3,17 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use kms_attestation::ratls::subject_public_key_info;
-use kms_proto::v1::SignAppCertificateRequest;
+use kms_proto::v1::{GetAppEnvPublicKeyRequest, SignAppCertificateRequest};
 use kms_simulator::agent::Agent;
 use kms_simulator::cvm::Cvm;
 use kms_tests::guest::{booted, compose, compose_hash, instance};
 use kms_tests::node::Node;
+use kms_tests::process::program;
 use kms_tests::wire::{Wire, granted, refusal};
-use kms_tests::world::World;
+use kms_tests::world::{World, info};
 use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use serde_json::Value;
@@ -39,7 +41,7 @@ async fn boot(world: &World, node: &Node, cvm: Cvm) -> Keys {
     let pins = folder.path().join("pins.json");
     fs::write(&pins, world.pins(node, &[world.measurement]).await).unwrap();
     let out = folder.path().join("keys");
-    let more = ["--out", out.to_str().unwrap(), "--give-up-after", "0"];
+    let more = ["--out", out.to_str().unwrap(), "--give-up-after", "20"];
     let output = world.client(&[node.address().to_string()], agent.path(), &pins, &more);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let log = agent.with_cvm(|cvm| cvm.event_log());
@@ -124,9 +126,59 @@ async fn fresh_evidence__should_be_of_this_very_session() {
     let pins = folder.path().join("pins.json");
     fs::write(&pins, world.pins(&node, &[world.measurement]).await).unwrap();
     let out = folder.path().join("keys");
-    let more = ["--out", out.to_str().unwrap(), "--give-up-after", "0", "--fresh", "--no-events"];
+    let more = ["--out", out.to_str().unwrap(), "--give-up-after", "20", "--fresh", "--no-events"];
     let output = world.client(&[node.address().to_string()], agent.path(), &pins, &more);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Runs `kmsctl`, which must succeed.
+fn kmsctl(arguments: &[&str]) -> String {
+    let output = Command::new(program("kmsctl")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn environment__should_reach_the_app_alone_by_the_tools_that_people_use() {
+    let world = World::shared();
+    let node = world.node(&[]).await;
+    let (app, other) = (world.app("environment"), world.app("another environment"));
+    world.seen_by(&node).await;
+    let folder = TempDir::new_in("/dev/shm").unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (pins, blob, id) = (path("pins.json"), path("env.blob"), format!("0x{}", app.id));
+
+    // Who deploys the app: asks the node what it is, and for the key that the root has signed.
+    let root = world.simulated.root_certificate();
+    let address = node.address().to_string();
+    kmsctl(&["node", "info", &address, "--root", root.to_str().unwrap(), "--pins", &pins]);
+    let mut wire = Wire::connect(node.address()).await;
+    let asked = GetAppEnvPublicKeyRequest { app_id: app.id.0.to_vec() };
+    let key = granted(wire.public.get_app_env_public_key(asked).await).into_inner();
+    let signer = hex::encode(info(&node).await.root.unwrap().k256_public_key);
+    let (public_key, signature) = (hex::encode(key.public_key), hex::encode(key.signature));
+    let time = key.timestamp.to_string();
+    let proof = ["--root-key", &signer, "--signature", &signature, "--timestamp", &time];
+    let encrypt =
+        ["env", "encrypt", "--app", &id, "--public-key", &public_key, "--output", &blob, "WORD=open"];
+    kmsctl(&[&encrypt[..], &proof].concat());
+
+    // The guest, with the pins that kmsctl wrote.
+    let boot = |number: usize, cvm: Cvm| {
+        let agent = Agent::start(folder.path().join(format!("{number}.sock")), cvm).unwrap();
+        let out = path(&number.to_string());
+        let more = ["--out", &out, "--give-up-after", "20"];
+        let output = world.client(&[address.clone()], agent.path(), pins.as_ref(), &more);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        format!("{out}/env.key")
+    };
+    let key = boot(1, world.guest(&app));
+    assert_eq!(kmsctl(&["env", "decrypt", "--app", &id, "--key-file", &key, &blob]).trim(), "WORD='open'");
+    let wrong = boot(2, world.guest(&other));
+    let mut command = Command::new(program("kmsctl"));
+    let refused =
+        command.args(["env", "decrypt", "--app", &id, "--key-file", &wrong, &blob]).output().unwrap();
+    assert!(!refused.status.success() && refused.stdout.is_empty());
 }
 
 /// A request for a certificate of that name, and the key in it.

@@ -185,6 +185,24 @@ async fn flood__should_not_keep_others_from_being_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn flood_of_silence__should_pass_with_the_time_for_a_handshake() {
+    let world = World::shared();
+    let node = world.node(&["limits.handshake_timeout_ms=1000"]).await;
+    let address = node.address();
+    let mut silent = Vec::new();
+    for number in 0..FLOOD {
+        silent.push(dial_from(local(100 + number % FLOOD_ADDRESSES), address).await.unwrap());
+    }
+    // Every place for a handshake may be taken; a client that asks again gets one when their time is over.
+    let start = Instant::now();
+    while Wire::try_connect(address, &ClientCertificate::fresh()).await.is_err() {
+        assert!(start.elapsed() < Duration::from_secs(5), "nobody is served");
+        sleep(Duration::from_millis(50)).await;
+    }
+    served(address).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn address__should_have_its_share_of_connections_and_no_more() {
     let world = World::shared();
     let node = world.node(&["limits.connections_per_address=3"]).await;
