@@ -168,7 +168,7 @@ async fn environment__should_reach_the_app_alone_by_the_tools_that_people_use() 
         let agent = Agent::start(folder.path().join(format!("{number}.sock")), cvm).unwrap();
         let out = path(&number.to_string());
         let more = ["--out", &out, "--give-up-after", "20"];
-        let output = world.client(&[address.clone()], agent.path(), pins.as_ref(), &more);
+        let output = world.client(std::slice::from_ref(&address), agent.path(), pins.as_ref(), &more);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         format!("{out}/env.key")
     };
