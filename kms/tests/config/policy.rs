@@ -45,7 +45,7 @@ fn policy_digest__should_change_with_everything_that_decides() {
         r#"policy.platform.allowed_fmspcs=["00806f050000"]"#,
         "attestation.collateral_set=early",
         "certificates.zone=apps.internal",
-        "certificates.leaf_max_lifetime_s=600",
+        "certificates.leaf_max_lifetime_s=3600",
         "certificates.app_ca_lifetime_s=86400",
         "certificates.node_lifetime_s=600",
     ];
