@@ -63,7 +63,7 @@ unit: $(NPM_INSTALLED) ## Unit, integration and end-to-end tests.
 # One test of each package with a program makes cargo build that program, with the features that all tests share.
 .PHONY: end-to-end
 end-to-end: $(NPM_INSTALLED) ## The system as it runs: node, client, chain and PCCS as processes.
-	cargo test --locked --workspace --all-features --no-run --test deny_codes --test env --test binary --test e2e
+	cargo test --locked --workspace --all-features --no-run --test deny_codes --test env --test binary --test kmsctl --test e2e
 	cargo test --locked --workspace --all-features --test e2e
 
 .PHONY: docs
