@@ -9,13 +9,14 @@
 //! signatures in hexadecimal. Its `pck_certificate_chain` is dropped on reading: it would override the chain in
 //! the quote, and collateral is shared between platforms.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use dcap_qvl::{QeIdentity, QuoteCollateralV3, TcbInfo};
 use rustls_pki_types::SignatureVerificationAlgorithm;
 use serde::{Deserialize, Serialize};
 
 use crate::deny::{DenyCode, DenyReason};
+use crate::hash::sha256;
 use crate::ids::{Fmspc, RootKeyId};
 use crate::memo::{MemoisedP256, SignatureMemo, scoped};
 use crate::pki::{Cert, Crl, PkiFault, encode_raw_signature, parse_pem_chain};
@@ -197,6 +198,7 @@ pub struct CheckedCollateral {
     qe_identity_number: u32,
     fmspc: Fmspc,
     ca: PckCa,
+    digest: OnceLock<[u8; 32]>,
     pub(crate) memo: Arc<SignatureMemo>,
 }
 
@@ -239,6 +241,7 @@ impl CheckedCollateral {
             qe_identity_dates: Dates::read("QE identity", &qe_identity.issue_date, &qe_identity.next_update)?,
             qe_identity_number: qe_identity.tcb_evaluation_data_number,
             root: root.key_id(),
+            digest: OnceLock::new(),
             memo: Arc::default(),
             source,
             root_crl,
@@ -285,6 +288,12 @@ impl CheckedCollateral {
     #[must_use]
     pub fn source(&self) -> &Collateral {
         &self.source
+    }
+
+    /// SHA-256 of its JSON form: its name in records. Computed when it is first asked for, not for every quote.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        *self.digest.get_or_init(|| sha256(&[self.source.to_json().as_bytes()]))
     }
 
     /// The kind of platform that it is for.

@@ -34,7 +34,7 @@ impl ContractReader {
     /// A reader of the anchor's contract. Refused with `rpc-config` where there is no provider.
     pub fn new(anchor: Anchor, feed: HeadFeed, providers: Vec<Arc<Rpc>>) -> Result<Self, ChainDeny> {
         if providers.is_empty() {
-            return Err(ChainDeny::new(ChainDenyCode::RpcConfig, "no provider", "at least one"));
+            return Err(no_provider());
         }
         Ok(Self { anchor, feed, providers, preferred: AtomicUsize::new(0) })
     }
@@ -78,8 +78,7 @@ impl ContractReader {
                 }
             }
         }
-        let none = || ChainDeny::new(ChainDenyCode::RpcConfig, "no provider", "at least one");
-        Err(fault.unwrap_or_else(none))
+        Err(fault.unwrap_or_else(no_provider))
     }
 
     /// Every provider once, from the given one on.
@@ -88,6 +87,10 @@ impl ContractReader {
         let indices = (first..first + count).map(move |index| index % count);
         indices.filter_map(|index| Some((index, self.providers.get(index)?.as_ref())))
     }
+}
+
+fn no_provider() -> ChainDeny {
+    ChainDeny::new(ChainDenyCode::RpcConfig, "no provider", "at least one")
 }
 
 const fn is_the_providers(deny: &ChainDeny) -> bool {

@@ -18,7 +18,7 @@ use kms_attestation::pccs::{
     CachePolicy, CollateralCache, CollateralClient, CollateralStore, FetchLimits, Source, SystemClock,
 };
 use kms_attestation::platform::Platform;
-use kms_chain::{ContractReader, DevSource, HeadFeed, QuorumSource, Rpc, RpcLimits};
+use kms_chain::{Anchor, ContractReader, DevSource, HeadFeed, QuorumSource, Rpc, RpcLimits};
 use kms_verdict::Judge;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -101,8 +101,10 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
     let platform = Platform::detect(&config.node.platform).await;
     let platform = platform.map_err(|error| unusable(format_args!("{}; {}", error.found(), error.fix())))?;
     let collateral = collateral(config)?;
-    let chain = contract_reader(config)?;
-    let judge = judge(config)?;
+    let anchor = config.anchor().map_err(unusable)?;
+    let chain = contract_reader(config, anchor.clone())?;
+    let trust = config.attestation.root_of_trust().map_err(unusable)?;
+    let judge = Judge::new(Verifier::new(trust), config.policy.clone(), anchor);
     let issuer =
         Issuer { root: &root, policy: &certificate_policy, names: &terms.names, lifetime: terms.lifetime };
     let certificate = issuer.issue(&platform, collateral.now()).await.map_err(StartError::Refused)?;
@@ -146,12 +148,6 @@ fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(content)
 }
 
-fn judge(config: &Config) -> Result<Judge, StartError> {
-    let root = config.attestation.root_of_trust().map_err(unusable)?;
-    let anchor = config.anchor().map_err(unusable)?;
-    Ok(Judge::new(Verifier::new(root), config.policy.clone(), anchor))
-}
-
 fn collateral(config: &Config) -> Result<CollateralCache, StartError> {
     let attestation = &config.attestation;
     let root = Arc::new(attestation.root_of_trust().map_err(unusable)?);
@@ -163,7 +159,7 @@ fn collateral(config: &Config) -> Result<CollateralCache, StartError> {
     Ok(CollateralCache::open(client, policy, Some(store), Box::new(SystemClock)))
 }
 
-fn contract_reader(config: &Config) -> Result<ContractReader, StartError> {
+fn contract_reader(config: &Config, anchor: Anchor) -> Result<ContractReader, StartError> {
     let chain = &config.chain;
     let client =
         |url: &crate::config::RpcUrl| url.client(chain.transport, RpcLimits::default()).map(Arc::new);
@@ -179,7 +175,7 @@ fn contract_reader(config: &Config) -> Result<ContractReader, StartError> {
             HeadFeed::spawn(source.map_err(unusable)?, chain.timing)
         }
     };
-    ContractReader::new(config.anchor().map_err(unusable)?, feed, rpcs).map_err(unusable)
+    ContractReader::new(anchor, feed, rpcs).map_err(unusable)
 }
 
 fn root_secret(source: &RootSource, hardened: &Hardened) -> Result<RootSecret, StartError> {

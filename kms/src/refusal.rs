@@ -9,14 +9,13 @@ use std::time::Duration;
 use kms_attestation::DenyCode;
 use kms_attestation::refusal::{DenyClass, Refusal, StableCode};
 use kms_chain::ChainDenyCode;
+use kms_proto::ERROR_DOMAIN;
 use tonic::{Code as Grpc, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::keys::CertificateCode;
 use crate::node::OVERLOAD_PAUSE;
 
-/// The domain of this project's codes in `google.rpc.ErrorInfo`.
-pub const ERROR_DOMAIN: &str = "onchain-kms";
 /// The most characters of `found` and of `expected` in a status: gRPC details travel in a header.
 const MAX_DETAIL_CHARS: usize = 600;
 

@@ -16,5 +16,8 @@ pub mod v1 {
     tonic::include_proto!("onchainkms.v1");
 }
 
+/// The domain of this protocol's codes in `google.rpc.ErrorInfo`.
+pub const ERROR_DOMAIN: &str = "onchain-kms";
+
 /// The services and messages as a `FileDescriptorSet`, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,7 +1,7 @@
 //! What is judged, as it came in: bytes that prove nothing yet.
 
-use kms_attestation::SessionBinding;
 use kms_attestation::ids::ReportData;
+use kms_attestation::{DenyReason, Quote, SessionBinding};
 
 /// What a CVM presents when it asks for keys.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +14,28 @@ pub struct BootEvidence<'a> {
     pub os_image_manifest: &'a [u8],
     /// The session that the quote must have been made for.
     pub binding: SessionBinding,
+}
+
+impl BootEvidence<'_> {
+    /// Reads the quote. Refused with one of the `quote-*` codes about form, or with `binding-mismatch` where it was, by its own
+    /// words, made for another session: that is not worth a signature check.
+    pub fn session_quote(&self) -> Result<SessionQuote, DenyReason> {
+        let quote = Quote::parse(self.quote)?;
+        self.binding.check(&quote.td().report_data)?;
+        Ok(SessionQuote(quote))
+    }
+}
+
+/// A quote that claims to be of this session. Only [`BootEvidence::session_quote`] makes one.
+#[derive(Debug)]
+pub struct SessionQuote(Quote);
+
+impl SessionQuote {
+    /// The quote: tells which collateral to get.
+    #[must_use]
+    pub const fn quote(&self) -> &Quote {
+        &self.0
+    }
 }
 
 /// What a KMS node presents when its own standing is in question.

@@ -13,7 +13,7 @@ use kms_chain::{
     replay,
 };
 
-use crate::evidence::{BootEvidence, Circumstances, NodeEvidence};
+use crate::evidence::{BootEvidence, Circumstances, NodeEvidence, SessionQuote};
 use crate::policy::{DecisionPolicy, PhaseRule};
 use crate::verdict::{Allowed, Verdict};
 
@@ -49,16 +49,14 @@ impl Judge {
         &self.anchor
     }
 
-    /// Establishes that the quote is genuine and was made for this session. Refused with a code of `kms-attestation`.
+    /// Establishes that the quote is genuine. Refused with a code of `kms-attestation`.
     pub fn authenticate(
         &self,
-        evidence: &BootEvidence<'_>,
+        quote: &SessionQuote,
         collateral: &CheckedCollateral,
         now: u64,
     ) -> Result<GenuineQuote, DenyReason> {
-        let quote = Quote::parse(evidence.quote)?;
-        evidence.binding.check(&quote.td().report_data)?;
-        let quote = self.verifier.authenticate(&quote, collateral, now)?;
+        let quote = self.verifier.authenticate(quote.quote(), collateral, now)?;
         Ok(GenuineQuote { quote, now })
     }
 
@@ -94,8 +92,9 @@ impl Judge {
         circumstances: Circumstances,
     ) -> Verdict {
         let Circumstances { now, out_of_date_since } = circumstances;
-        let attested = self
-            .authenticate(evidence, collateral, now)
+        let attested = evidence
+            .session_quote()
+            .and_then(|quote| self.authenticate(&quote, collateral, now))
             .and_then(|genuine| genuine.identify(&self.policy, evidence))
             .and_then(|app| app.appraise(&self.policy, out_of_date_since));
         match attested {

@@ -21,7 +21,7 @@ pub mod policy;
 pub mod reason;
 pub mod verdict;
 
-pub use evidence::{BootEvidence, Circumstances, NodeEvidence};
+pub use evidence::{BootEvidence, Circumstances, NodeEvidence, SessionQuote};
 pub use judge::{AttestedApp, AttestedNode, AuthenticApp, GenuineQuote, Judge};
 pub use policy::{DecisionPolicy, RULES_VERSION};
 pub use reason::{Code, Denial};

@@ -105,7 +105,8 @@ impl Scene {
 
     /// The question that the presented evidence leads to.
     fn question(&self, presented: &Presented) -> Question {
-        let genuine = self.judge.authenticate(&presented.evidence(), &self.collateral, self.now).unwrap();
+        let quote = presented.evidence().session_quote().unwrap();
+        let genuine = self.judge.authenticate(&quote, &self.collateral, self.now).unwrap();
         let app = genuine.identify(self.judge.policy(), &presented.evidence()).unwrap();
         app.appraise(self.judge.policy(), None).unwrap().question()
     }

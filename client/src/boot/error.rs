@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use kms_attestation::DenyReason;
 use kms_attestation::platform::PlatformError;
+use kms_proto::ERROR_DOMAIN;
 use tonic::Status;
 use tonic_types::StatusExt as _;
-
-/// The domain of the nodes' codes in `google.rpc.ErrorInfo`.
-const ERROR_DOMAIN: &str = "onchain-kms";
 
 /// Why there are no keys. Every kind has a stable code and says what fixes it.
 #[derive(Debug, thiserror::Error)]

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use kms_attestation::refusal::Refusal;
-use kms_attestation::{BootIdentity, CheckedCollateral, DenyReason, Quote, SessionBinding};
+use kms_attestation::{BootIdentity, CheckedCollateral, DenyReason, SessionBinding};
 use kms_proto::v1::GetAppKeysRequest;
-use kms_verdict::{AttestedApp, BootEvidence};
+use kms_verdict::{AttestedApp, BootEvidence, SessionQuote};
 
 use crate::node::{Limited, Node};
 use crate::record::{
@@ -116,20 +116,18 @@ impl Session<Connected> {
     /// Establishes who asks. Denials of genuine quotes are recorded.
     pub(crate) async fn attest(self, request: GetAppKeysRequest) -> Result<Session<Attested>, Ended> {
         let Self { node, mut draft, state: Connected { binding } } = self;
-        let quote = Quote::parse(&request.quote).map_err(Refusal::lift)?;
-        // Cheap, and by the quote's own words: what was made for another session is not worth a signature check.
-        binding.check(&quote.td().report_data).map_err(Refusal::lift)?;
-        let collateral = node.collateral(&quote, draft.now).await?;
+        let quote = evidence(&request, binding).session_quote().map_err(Refusal::lift)?;
+        let collateral = node.collateral(quote.quote(), draft.now).await?;
         draft.evidence = EvidenceStamp {
             quote: Some(digest(&request.quote)),
             event_log: Some(digest(&request.event_log)),
             os_image_manifest: Some(digest(&request.os_image_manifest)),
-            collateral: Some(digest(collateral.source().to_json().as_bytes())),
+            collateral: Some(hex::encode(collateral.digest())),
             ..EvidenceStamp::default()
         };
         let judged = {
             let (node_there, now) = (Arc::clone(&node), draft.now);
-            let judge = move || judge(&node_there, &request, binding, &collateral, now);
+            let judge = move || judge(&node_there, &evidence(&request, binding), &quote, &collateral, now);
             node.workers.run(judge).await?
         };
         match judged {
@@ -156,28 +154,27 @@ enum Judged {
     Attested { app: Box<AttestedApp>, since: Option<u64> },
 }
 
+fn evidence(request: &GetAppKeysRequest, binding: SessionBinding) -> BootEvidence<'_> {
+    let GetAppKeysRequest { quote, event_log, os_image_manifest } = request;
+    BootEvidence { quote, event_log, os_image_manifest, binding }
+}
+
 /// The steps of the verdict up to the chain, with a look at what is remembered in between.
 fn judge(
     node: &Node,
-    request: &GetAppKeysRequest,
-    binding: SessionBinding,
+    evidence: &BootEvidence<'_>,
+    quote: &SessionQuote,
     collateral: &CheckedCollateral,
     now: u64,
 ) -> Judged {
-    let evidence = BootEvidence {
-        quote: &request.quote,
-        event_log: &request.event_log,
-        os_image_manifest: &request.os_image_manifest,
-        binding,
-    };
-    let genuine = match node.judge.authenticate(&evidence, collateral, now) {
+    let genuine = match node.judge.authenticate(quote, collateral, now) {
         Ok(genuine) => genuine,
         Err(reason) => return Judged::NotGenuine(reason),
     };
     let policy = node.judge.policy();
     let denied =
         |identity, since, reason: DenyReason| Judged::Denied { identity, since, refused: reason.lift() };
-    let app = match genuine.identify(policy, &evidence) {
+    let app = match genuine.identify(policy, evidence) {
         Ok(app) => app,
         Err(reason) => return denied(None, None, reason),
     };
