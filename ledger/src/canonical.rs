@@ -99,7 +99,9 @@ impl<T: Canonical> Canonical for Option<T> {
 impl<T: Canonical> Canonical for Vec<T> {
     fn write_to(&self, out: &mut Vec<u8>) {
         put_count(out, self.len());
-        self.iter().for_each(|value| value.write_to(out));
+        for value in self {
+            value.write_to(out);
+        }
     }
 
     fn read_from(reader: &mut Reader<'_>) -> Result<Self, LedgerRefusal> {
