@@ -12,13 +12,17 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use governor::{Quota, RateLimiter};
-use kms_attestation::Verifier;
+use kms_attestation::quote::Quote;
+use kms_attestation::refusal::Refusal;
+use kms_attestation::{Verifier, mr_aggregated};
 use kms_attestation::ids::RootEpoch;
 use kms_attestation::pccs::{
     CachePolicy, CollateralCache, CollateralClient, CollateralStore, FetchLimits, Source, SystemClock,
 };
 use kms_attestation::platform::Platform;
 use kms_chain::{Anchor, ContractReader, DevSource, HeadFeed, QuorumSource, Rpc, RpcLimits};
+use kms_ledger::record::RootOrigin;
+use kms_ledger::store::{Store, StoreFault, StoreOptions};
 use kms_verdict::Judge;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -29,7 +33,7 @@ use crate::keys::{CertificateDeny, KeyError, RootSecret};
 use crate::node::certificate::Issuer;
 use crate::node::history::History;
 use crate::node::{Node, Quotas, Standing, Workers};
-use crate::record::{FileRecorder, RecordFault};
+use crate::record::{Books, CollateralBlobs, LogIdentity, Stamp};
 use crate::refusal::Refused;
 use crate::serve::{CertificateTerms, ServeLimits};
 use kms_client::secret::Secret;
@@ -69,8 +73,8 @@ pub enum StartError {
     #[error(transparent)]
     Certificate(#[from] CertificateDeny),
     /// The record of decisions cannot be opened.
-    #[error("start-record: the record of decisions: {0}; check the disk")]
-    Record(#[from] RecordFault),
+    #[error("start-record: the record of decisions: {0}")]
+    Record(#[from] StoreFault),
     /// The configuration was loaded, and yet something in it cannot be used.
     #[error("start-config: {0}; run `kms-node config check`")]
     Config(String),
@@ -83,6 +87,8 @@ pub enum StartError {
 pub struct Assembled {
     /// The node.
     pub node: Arc<Node>,
+    /// Its log of decisions.
+    pub ledger: Arc<Store>,
     /// Its limits.
     pub limits: ServeLimits,
     /// What its certificates say.
@@ -93,7 +99,8 @@ pub struct Assembled {
 pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled, StartError> {
     let state = &config.node.state_dir;
     fs::create_dir_all(state).map_err(file("make the folder", state))?;
-    let root = root_secret(&config.root, hardened)?.keys()?;
+    let (root_origin, root) = root_secret(&config.root, hardened)?;
+    let root = root.keys()?;
     let manifest_path = &config.node.os_image_manifest;
     let os_image_manifest = read_bounded(manifest_path).map_err(file("read", manifest_path))?;
     let certificate_policy = config.certificates.policy()?;
@@ -107,7 +114,21 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
     let judge = Judge::new(Verifier::new(trust), config.policy.clone(), anchor);
     let issuer =
         Issuer { root: &root, policy: &certificate_policy, names: &terms.names, lifetime: terms.lifetime };
-    let certificate = issuer.issue(&platform, collateral.now()).await.map_err(StartError::Refused)?;
+    let now = collateral.now();
+    let certificate = issuer.issue(&platform, now).await.map_err(StartError::Refused)?;
+    let own_quote = Quote::parse(&certificate.quote().quote).map_err(|why| StartError::Refused(why.lift()))?;
+    let stamp = Stamp::new(
+        &config.node.name,
+        config.policy_document(),
+        root.epoch(),
+        mr_aggregated(own_quote.td()),
+    );
+    let log_key = root.node_log_key(&config.node.name)?;
+    let origin = log_origin(config);
+    let log = LogIdentity::attest(&platform, origin.clone(), &log_key).await.map_err(StartError::Refused)?;
+    let (ledger, opened) = Store::open(&config.ledger.folder, Box::new(log_key), store_options(config, origin))?;
+    tracing::info!(?opened, "the log of decisions");
+    let ledger = Arc::new(ledger);
     let history = state.join("platforms.json");
     let (limits, cores) = (&config.limits, available_parallelism().unwrap_or(NonZeroUsize::MIN));
     let node = Node {
@@ -117,7 +138,11 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
         collateral,
         chain,
         history: History::open(&history).map_err(file("read", &history))?,
-        recorder: Arc::new(FileRecorder::open(&config.record.path)?),
+        recorder: Arc::clone(&ledger) as Arc<dyn crate::record::Recorder>,
+        stamp,
+        books: Books::new(now),
+        collateral_blobs: CollateralBlobs::default(),
+        log,
         root,
         platform,
         os_image_manifest,
@@ -127,10 +152,20 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
         quotas: Quotas::new(limits.releases),
         fresh_quotes: RateLimiter::direct(Quota::per_minute(limits.fresh_quotes_per_minute)),
         nonce_lifetime: limits.nonce_lifetime,
-        policy_digest: config.policy_digest().0,
         insecure_settings: config.insecure_settings().into_iter().map(str::to_owned).collect(),
     };
-    Ok(Assembled { node: Arc::new(node), limits: limits.serve, terms })
+    node.record_start(root_origin).await?;
+    Ok(Assembled { node: Arc::new(node), ledger, limits: limits.serve, terms })
+}
+
+/// The log's name: which node of which KMS.
+fn log_origin(config: &Config) -> String {
+    format!("{}/onchain-kms/{}/{:#x}", config.node.name, config.chain.chain_id, config.chain.contract)
+}
+
+fn store_options(config: &Config, origin: String) -> StoreOptions {
+    let ledger = &config.ledger;
+    StoreOptions { reserve_bytes: ledger.reserve_bytes, publish_every: ledger.publish_every, origin }
 }
 
 fn file(what: &'static str, path: &Path) -> impl Fn(std::io::Error) -> StartError {
@@ -178,10 +213,12 @@ fn contract_reader(config: &Config, anchor: Anchor) -> Result<ContractReader, St
     ContractReader::new(anchor, feed, rpcs).map_err(unusable)
 }
 
-fn root_secret(source: &RootSource, hardened: &Hardened) -> Result<RootSecret, StartError> {
+fn root_secret(source: &RootSource, hardened: &Hardened) -> Result<(RootOrigin, RootSecret), StartError> {
     match source {
-        RootSource::Generate => Ok(RootSecret::generate(RootEpoch(0), hardened)?),
-        RootSource::InsecureFile(path) => insecure_root_file(path, hardened),
+        RootSource::Generate => Ok((RootOrigin::Generated, RootSecret::generate(RootEpoch(0), hardened)?)),
+        RootSource::InsecureFile(path) => {
+            Ok((RootOrigin::InsecureFile, insecure_root_file(path, hardened)?))
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(non_snake_case))]
 
 pub mod assemble;
+mod audit;
 mod boot;
 pub mod config;
 pub mod hardening;

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use kms_node::assemble::{Assembled, assemble};
@@ -87,7 +88,7 @@ fn run(config: &Config) -> ExitCode {
 }
 
 async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn std::error::Error>> {
-    let Assembled { node, limits, terms } = assembled;
+    let Assembled { node, ledger, limits, terms } = assembled;
     let listener = TcpListener::bind(config.listen.address).await?;
     for setting in config.insecure_settings() {
         tracing::warn!(setting, "insecure");
@@ -101,7 +102,8 @@ async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn std::
         }
         tracing::info!("stopping");
     };
-    serve(node, listener, limits, terms, shutdown).await?;
+    serve(node, Arc::clone(&ledger), listener, limits, terms, shutdown).await?;
+    ledger.close().await?;
     Ok(())
 }
 

@@ -16,6 +16,8 @@ use std::time::Duration;
 use kms_attestation::event_log::MAX_EVENT_LOG_BYTES;
 use kms_attestation::image::MAX_MANIFEST_BYTES;
 use kms_attestation::quote::MAX_QUOTE_BYTES;
+use kms_ledger::store::Store;
+use kms_proto::v1::audit_server::AuditServer;
 use kms_proto::v1::boot_server::BootServer;
 use kms_proto::v1::public_server::PublicServer;
 use tokio::net::TcpListener;
@@ -26,11 +28,13 @@ use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::audit::AuditService;
 use crate::boot::BootService;
 use crate::keys::{DnsName, Lifetime};
 use crate::node::certificate::Issuer;
 use crate::node::{CHECK_AGAIN_AFTER, CHECK_EVERY, Node};
 use crate::public::PublicService;
+use crate::record::keep_books;
 use crate::refusal::Refused;
 use crate::server::{ConnectionLimits, ConnectionTimes, accept};
 
@@ -47,7 +51,7 @@ const FIRST_HEADS: Duration = Duration::from_secs(10);
 /// Connections that have finished their handshake and wait for tonic to take them.
 const HANDED_OVER: usize = 64;
 /// The gRPC services that health is reported for, beside the whole server.
-const SERVICES: [&str; 2] = ["onchainkms.v1.Boot", "onchainkms.v1.Public"];
+const SERVICES: [&str; 3] = ["onchainkms.v1.Audit", "onchainkms.v1.Boot", "onchainkms.v1.Public"];
 
 /// The limits of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +80,7 @@ pub struct CertificateTerms {
 /// Serves until `shutdown` ends; then finishes the requests in hand.
 pub async fn serve(
     node: Arc<Node>,
+    ledger: Arc<Store>,
     listener: TcpListener,
     limits: ServeLimits,
     terms: CertificateTerms,
@@ -93,12 +98,15 @@ pub async fn serve(
             limits.times,
             secured,
         )),
+        tokio::spawn(keep_books(Arc::clone(&node))),
         tokio::spawn(keep_standing(Arc::clone(&node), health)),
         tokio::spawn(keep_certificate(Arc::clone(&node), terms)),
     ];
     let boot =
         BootServer::new(BootService::new(Arc::clone(&node))).max_decoding_message_size(MAX_REQUEST_BYTES);
-    let public = PublicServer::new(PublicService::new(node)).max_decoding_message_size(1024);
+    let audit = AuditServer::new(AuditService::new(Arc::clone(&node), ledger)).max_decoding_message_size(1024);
+    let public =
+        PublicServer::new(PublicService::new(Arc::clone(&node))).max_decoding_message_size(1024);
     let mut server = Server::builder()
         .timeout(limits.request)
         .max_concurrent_streams(MAX_STREAMS)
@@ -106,12 +114,13 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .max_connection_age(limits.connection_age);
-    let mut router = server.add_service(health_service).add_service(boot).add_service(public);
+    let mut router = server.add_service(health_service).add_service(audit).add_service(boot).add_service(public);
     if let Ok(reflection) = reflection() {
         router = router.add_service(reflection);
     }
     let outcome = router.serve_with_incoming_shutdown(ReceiverStream::new(connections), shutdown).await;
     background.iter().for_each(tokio::task::JoinHandle::abort);
+    node.record_stop().await;
     outcome
 }
 
@@ -133,12 +142,11 @@ async fn keep_standing(node: Arc<Node>, health: HealthReporter) {
     }
     loop {
         node.collateral.refresh_due();
+        let was_allowed = node.standing.check().is_ok();
         let outcome = node.examine_itself().await;
         if let Err(refused) = &outcome {
             tracing::warn!(%refused, "this node may not release keys");
         }
-        let was_allowed = node.standing.check().is_ok();
-        node.standing.note(outcome);
         if !was_allowed && node.standing.check().is_ok() {
             tracing::info!("this node may release keys");
         }

@@ -34,8 +34,8 @@ pub struct AppKeys {
 pub struct RecordReference {
     /// The index in the node's log.
     pub index: u64,
-    /// SHA-256 of the record.
-    pub digest: Vec<u8>,
+    /// The record's hash as a leaf of the log.
+    pub leaf_hash: [u8; 32],
 }
 
 impl AppKeys {
@@ -67,7 +67,7 @@ impl AppKeys {
             signing_key,
             endorsement,
             ca_chain: keys.ca_chain,
-            record: RecordReference { index: record.index, digest: record.digest },
+            record,
         })
     }
 }

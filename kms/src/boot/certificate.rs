@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use kms_attestation::refusal::Refusal;
+use kms_ledger::record::{KeyKind, Subject};
 use kms_proto::v1::{SignAppCertificateRequest, SignAppCertificateResponse};
 
-use super::release::{reference_message, underivable};
-use super::session::{Draft, Ended, unrecorded};
+use super::release::{reference, underivable};
+use super::session::Ended;
 use crate::keys::{LeafRequest, Lifetime};
 use crate::node::Node;
-use crate::record::{Outcome, Subject, digest};
+use crate::record::{Budget, Draft};
 use crate::refusal::{Code, NodeCode, Refused};
 use crate::server::{Connection, Released};
 
@@ -22,31 +23,32 @@ pub(super) async fn sign(
     connection: &Connection,
     request: SignAppCertificateRequest,
 ) -> Result<SignAppCertificateResponse, Ended> {
-    let Released { identity, question } = connection.released().ok_or_else(not_released)?;
+    let Released { identity, question, record } = connection.released().ok_or_else(not_released)?;
     node.standing.check()?;
     let lifetime = Lifetime::from_secs(request.lifetime_seconds).map_err(Refusal::lift::<Code>)?;
     let request =
         LeafRequest::from_csr(&request.certificate_request, lifetime).map_err(Refusal::lift::<Code>)?;
     node.quotas.take(identity.app_id, identity.device_id)?;
     let now = node.now();
-    let reading = node.chain.ask(&question, now).await.map_err(Refusal::lift::<Code>)?;
+    let budget = Budget::Device(identity.device_id);
     let mut draft = Draft::new(Subject::AppCertificate, now);
-    draft.evidence.witness = Some(hex::encode(reading.witness.digest()));
-    draft.identity = Some(identity.clone());
+    draft.follow(record);
+    draft.identify(&identity);
+    let reading = match node.chain.ask(&question, now).await {
+        Ok(reading) => reading,
+        Err(refused) => return Err(draft.deny(node, budget, refused.lift()).await.into()),
+    };
+    draft.witness(&reading.witness);
     if let Some(denial) = reading.decision.denial {
-        return Err(draft.deny(node, denial.lift()).await.into());
+        return Err(draft.deny(node, budget, denial.lift()).await.into());
     }
     let policy = &node.certificate_policy;
     let ca = node.root.app_ca(identity.app_id, policy, now).map_err(|error| underivable(&error))?;
     let leaf = ca.issue_leaf(&request, policy, now).map_err(Refusal::lift::<Code>)?;
-    draft.evidence.certificate = Some(digest(&leaf.der));
-    let block = reading.decision.latest;
-    let released = vec!["app-certificate"];
-    let outcome = Outcome::Allow { block, root_epoch: node.root.epoch().0, released };
-    let reference = node.recorder.append(&draft.record(node, outcome)).await;
-    let reference = reference.map_err(|fault| unrecorded(&fault))?;
+    draft.certificate(leaf.der.clone().into());
+    let appended = draft.allow(node, &reading.decision, &[KeyKind::AppCertificate]).await?;
     let chain = vec![leaf.der, ca.certificate().der.clone(), node.root.root_ca().certificate().to_vec()];
-    Ok(SignAppCertificateResponse { chain, record: Some(reference_message(reference)) })
+    Ok(SignAppCertificateResponse { chain, record: Some(reference(&appended)) })
 }
 
 fn not_released() -> Refused {

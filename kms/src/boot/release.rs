@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use kms_attestation::refusal::Refusal;
 use kms_chain::Question;
-use kms_proto::v1::{AppKeys, GetAppKeysResponse};
+use kms_ledger::record::KeyKind;
+use kms_ledger::store::Appended;
+use kms_proto::v1::{AppKeys, GetAppKeysResponse, RecordReference};
 use kms_verdict::{Allowed, Verdict};
 
-use super::session::{Attested, Draft, Ended, Session, unrecorded};
+use super::session::{Attested, Ended, Session};
 use crate::keys::KeyError;
 use crate::node::Node;
-use crate::record::{Outcome, RecordReference};
+use crate::record::{Budget, Draft};
 use crate::refusal::{NodeCode, Refused};
 use crate::server::Released;
 
 /// What a release hands over, as a record names it.
-const RELEASED: [&str; 3] = ["app-disk", "app-env", "app-signing"];
+const RELEASED: [KeyKind; 3] = [KeyKind::AppDisk, KeyKind::AppEnv, KeyKind::AppSigning];
 
 /// A release on its way.
 pub(crate) struct Release<State> {
@@ -29,21 +30,21 @@ pub(crate) struct Release<State> {
 pub(crate) struct Authorised;
 
 /// The record of it is on disk.
-pub(crate) struct Recorded(RecordReference);
+pub(crate) struct Recorded(Appended);
 
 impl Session<Attested> {
     /// Asks the chain. Denials are recorded; a chain that cannot be asked is none, and denies nothing about the app.
     pub(crate) async fn authorise(self) -> Result<Release<Authorised>, Ended> {
         let Self { node, mut draft, state: Attested { app } } = self;
-        let reading = node.chain.ask(&app.question(), draft.now).await.map_err(Refusal::lift);
-        let reading = match reading {
+        let budget = Budget::Device(app.identity().device_id);
+        let reading = match node.chain.ask(&app.question(), draft.now()).await {
             Ok(reading) => reading,
-            Err(refused) => return Err(draft.deny(&node, refused).await.into()),
+            Err(refused) => return Err(draft.deny(&node, budget, refused.lift()).await.into()),
         };
-        draft.evidence.witness = Some(hex::encode(reading.witness.digest()));
+        draft.witness(&reading.witness);
         match app.conclude(node.judge.anchor(), &reading.witness) {
             Verdict::Allow(allowed) => Ok(Release { node, draft, allowed, state: Authorised }),
-            Verdict::Deny(denial) => Err(draft.deny(&node, denial.lift()).await.into()),
+            Verdict::Deny(denial) => Err(draft.deny(&node, budget, denial.lift()).await.into()),
         }
     }
 }
@@ -52,14 +53,8 @@ impl Release<Authorised> {
     /// Records it, for good. Refused with `record-unavailable`.
     pub(crate) async fn record(self) -> Result<Release<Recorded>, Refused> {
         let Self { node, draft, allowed, state: Authorised } = self;
-        let outcome = Outcome::Allow {
-            block: allowed.decision.latest,
-            root_epoch: node.root.epoch().0,
-            released: RELEASED.to_vec(),
-        };
-        let record = draft.record(&node, outcome);
-        let reference = node.recorder.append(&record).await.map_err(|fault| unrecorded(&fault))?;
-        Ok(Release { node, draft, allowed, state: Recorded(reference) })
+        let appended = draft.allow(&node, &allowed.decision, &RELEASED).await?;
+        Ok(Release { node, draft, allowed, state: Recorded(appended) })
     }
 }
 
@@ -67,15 +62,16 @@ impl Release<Recorded> {
     /// Whom it is for.
     pub(crate) fn released(&self) -> Released {
         let identity = self.allowed.identity.clone();
-        Released { identity, question: Question::App(self.allowed.boot_info.clone()) }
+        let question = Question::App(self.allowed.boot_info.clone());
+        Released { identity, question, record: self.state.0.index }
     }
 
     /// The keys. The one place that derives an app's keys for a release.
     pub(crate) fn keys(&self) -> Result<GetAppKeysResponse, Refused> {
-        let Self { node, draft, allowed, state: Recorded(reference) } = self;
+        let Self { node, draft, allowed, state: Recorded(appended) } = self;
         let identity = &allowed.identity;
         let policy = &node.certificate_policy;
-        let keys = node.root.app_keys(identity.app_id, identity.instance_id, policy, draft.now);
+        let keys = node.root.app_keys(identity.app_id, identity.instance_id, policy, draft.now());
         let keys = keys.map_err(|error| underivable(&error))?;
         Ok(GetAppKeysResponse {
             keys: Some(AppKeys {
@@ -86,13 +82,13 @@ impl Release<Recorded> {
                 signing_key_signature: keys.endorsement.to_bytes().to_vec(),
                 ca_chain: vec![keys.ca.certificate().der.clone(), node.root.root_ca().certificate().to_vec()],
             }),
-            record: Some(reference_message(*reference)),
+            record: Some(reference(appended)),
         })
     }
 }
 
-pub(super) fn reference_message(reference: RecordReference) -> kms_proto::v1::RecordReference {
-    kms_proto::v1::RecordReference { index: reference.index, digest: reference.digest.to_vec() }
+pub(super) fn reference(appended: &Appended) -> RecordReference {
+    RecordReference { index: appended.index, leaf_hash: appended.leaf.0.to_vec() }
 }
 
 pub(super) fn underivable(error: &KeyError) -> Refused {

@@ -71,7 +71,7 @@ impl BootService {
         connection: &Connection,
         request: GetAppKeysRequest,
     ) -> Result<GetAppKeysResponse, Ended> {
-        let session = Session::open(&self.node, connection)?;
+        let session = Session::open(&self.node, connection).map_err(|refused| self.node.counted(refused))?;
         let release = session.attest(request).await?.authorise().await?.record().await?;
         let response = release.keys()?;
         connection.note_release(release.released());

@@ -25,6 +25,7 @@ pub mod chain;
 mod digest;
 mod fault;
 mod layers;
+pub mod ledger;
 pub mod limits;
 pub mod listen;
 pub mod log;
@@ -32,7 +33,6 @@ pub mod node;
 mod origin;
 mod policy;
 mod reader;
-pub mod record;
 mod report;
 pub mod root;
 mod rpc_url;
@@ -53,13 +53,13 @@ pub use chain::{Chain, Providers};
 pub use digest::{POLICY_VERSION, PolicyDigest};
 pub use fault::{ConfigErrors, ConfigFault, FaultCode, MAX_FAULTS};
 pub use layers::{ENVIRONMENT_PREFIX, MAX_FILE_BYTES, MAX_OVERRIDE_BYTES};
+pub use ledger::Ledger;
 pub use limits::Limits;
 pub use listen::Listen;
 pub use log::Log;
 pub use node::Node;
 pub use origin::Origin;
 pub use reader::Setting;
-pub use record::Record;
 pub use report::check_report;
 pub use root::RootSource;
 pub use rpc_url::RpcUrl;
@@ -88,7 +88,7 @@ pub struct Config {
     /// How much of everything.
     pub limits: Limits,
     /// Where decisions are recorded.
-    pub record: Record,
+    pub ledger: Ledger,
     /// What certificates may say.
     pub certificates: Certificates,
     /// What the node says while it runs.
@@ -162,7 +162,7 @@ impl Config {
         let limits = root.section("limits", Limits::read);
         let state_dir =
             node.as_ref().map_or(PathBuf::from(node::DEFAULT_STATE_DIR), |node| node.state_dir.clone());
-        let record = root.section("record", |section| Record::read(section, &state_dir));
+        let ledger = root.section("ledger", |section| Ledger::read(section, &state_dir));
         let certificates = root.section("certificates", Certificates::read);
         if let Some(certificates) = &certificates {
             check_names(root, &listen, certificates);
@@ -178,7 +178,7 @@ impl Config {
             policy,
             chain,
             limits,
-            record,
+            ledger,
             certificates,
             log,
             settings,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use kms_client::secret::Secret;
+use kms_ledger::tree::note::LogSigner;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 use super::error::KeyError;
@@ -38,36 +39,28 @@ impl fmt::Display for NodeId {
 
 /// The Ed25519 key with which one node signs the checkpoints of its decision log.
 pub struct NodeLogKey {
-    seed: Secret<32>,
     pair: Ed25519KeyPair,
 }
 
 impl NodeLogKey {
-    pub(super) fn from_seed(seed: Secret<32>) -> Result<Self, KeyError> {
+    pub(super) fn from_seed(seed: &Secret<32>) -> Result<Self, KeyError> {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed.expose());
         let pair = pair.map_err(|_| KeyError::Derivation { what: "node log key" })?;
-        Ok(Self { seed, pair })
+        Ok(Self { pair })
     }
+}
 
-    /// The public half.
-    #[must_use]
-    pub fn public_key(&self) -> [u8; 32] {
+impl LogSigner for NodeLogKey {
+    fn public_key(&self) -> [u8; 32] {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(self.pair.public_key().as_ref());
         bytes
     }
 
     /// An Ed25519 signature (RFC 8032).
-    #[must_use]
-    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
         let mut bytes = [0; 64];
         bytes.copy_from_slice(self.pair.sign(message).as_ref());
         bytes
-    }
-
-    /// The seed (RFC 8032, 5.1.5), for the log's own signer.
-    #[must_use]
-    pub fn expose_seed(&self) -> &[u8; 32] {
-        self.seed.expose()
     }
 }

@@ -126,7 +126,7 @@ impl RootKeys {
     pub fn node_log_key(&self, node_id: &NodeId) -> Result<NodeLogKey, KeyError> {
         let path = node_id.as_str().as_bytes();
         let name = KeyName { path, ..KeyName::of_kms(Purpose::NodeLog, self.epoch) };
-        NodeLogKey::from_seed(self.prk.expand(&name)?)
+        NodeLogKey::from_seed(&self.prk.expand(&name)?)
     }
 
     /// What stands on chain.

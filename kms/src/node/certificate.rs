@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use kms_attestation::ids::{ReportData, SpkiHash};
 use kms_attestation::platform::{GuestQuote, Platform, QuoteProvider as _};
 use kms_attestation::ratls::{pair_extensions, report_data_for_spki};
@@ -38,6 +39,7 @@ pub struct NodeQuote {
 /// A certificate, its quote, and the TLS configuration that serves it.
 pub struct NodeCertificate {
     tls: Arc<ServerConfig>,
+    der: Bytes,
     spki_hash: SpkiHash,
     quote: NodeQuote,
     issued: u64,
@@ -47,6 +49,11 @@ impl NodeCertificate {
     /// The TLS configuration.
     pub(crate) fn tls(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.tls)
+    }
+
+    /// The certificate, DER: what the quote's report data follows from.
+    pub(crate) const fn der(&self) -> &Bytes {
+        &self.der
     }
 
     /// The leaf key's hash, which sessions are bound to.
@@ -95,10 +102,12 @@ impl Issuer<'_> {
         let certified = root_ca.issue_node(request, self.policy, now);
         let certified =
             certified.map_err(|error| Refused::new(NodeCode::Internal.into(), error, "a certificate"))?;
+        let der = Bytes::from(certified.der.clone());
         let chain = [certified.der, root_ca.certificate().to_vec()].map(CertificateDer::from).to_vec();
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
         let tls = server_config(chain, key.into()).map_err(|_| internal("a certificate that TLS refuses"))?;
-        Ok(NodeCertificate { tls: Arc::new(tls), spki_hash: SpkiHash::of(&spki), quote, issued: now })
+        let (tls, spki_hash) = (Arc::new(tls), SpkiHash::of(&spki));
+        Ok(NodeCertificate { tls, der, spki_hash, quote, issued: now })
     }
 }
 

@@ -18,7 +18,7 @@ use kms_attestation::quote::Quote;
 use kms_attestation::refusal::Refusal;
 use kms_chain::ContractReader;
 use kms_proto::v1::{NodeEvidence, QuoteBinding};
-use kms_verdict::{Judge, RULES_VERSION};
+use kms_verdict::Judge;
 use tokio::sync::watch;
 
 use self::certificate::{NodeCertificate, NodeQuote};
@@ -30,7 +30,7 @@ pub use self::standing::{CHECK_AGAIN_AFTER, CHECK_EVERY, COUNTS_FOR};
 pub(crate) use self::workers::Workers;
 pub use self::workers::{OVERLOAD_PAUSE, WorkLimits};
 use crate::keys::{CertificatePolicy, NodeId, RootKeys};
-use crate::record::{NodeStamp, Recorder};
+use crate::record::{Books, CollateralBlobs, LogIdentity, Recorder, Stamp};
 use crate::refusal::{NodeCode, Refused};
 
 /// The version of this software.
@@ -45,6 +45,10 @@ pub struct Node {
     pub(crate) chain: ContractReader,
     pub(crate) history: History,
     pub(crate) recorder: Arc<dyn Recorder>,
+    pub(crate) stamp: Stamp,
+    pub(crate) books: Books,
+    pub(crate) collateral_blobs: CollateralBlobs,
+    pub(crate) log: LogIdentity,
     pub(crate) root: RootKeys,
     pub(crate) platform: Platform,
     pub(crate) os_image_manifest: Vec<u8>,
@@ -54,7 +58,6 @@ pub struct Node {
     pub(crate) quotas: Quotas,
     pub(crate) fresh_quotes: governor::DefaultDirectRateLimiter,
     pub(crate) nonce_lifetime: Duration,
-    pub(crate) policy_digest: [u8; 32],
     pub(crate) insecure_settings: Vec<String>,
 }
 
@@ -99,15 +102,5 @@ impl Node {
             collateral: collateral.source().to_json().into_bytes(),
             binding: binding.into(),
         })
-    }
-
-    /// This node, as records name it.
-    pub(crate) fn stamp(&self) -> NodeStamp {
-        NodeStamp {
-            name: self.name.to_string(),
-            software: SOFTWARE,
-            rules: RULES_VERSION,
-            policy: hex::encode(self.policy_digest),
-        }
     }
 }

@@ -10,13 +10,15 @@ use std::time::Duration;
 use kms_attestation::Quote;
 use kms_attestation::refusal::Refusal;
 use kms_chain::Decision;
+use kms_ledger::record::Subject;
 use kms_verdict::{Circumstances, NodeEvidence};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Node;
 use super::certificate::NodeCertificate;
-use crate::refusal::{NodeCode, Refused};
+use crate::record::{Budget, Draft};
+use crate::refusal::{Code, NodeCode, Refused};
 
 /// The time between two checks.
 pub const CHECK_EVERY: Duration = Duration::from_mins(1);
@@ -32,6 +34,8 @@ pub(crate) struct Standing(watch::Sender<Checked>);
 struct Checked {
     at: Instant,
     outcome: Result<(), Refused>,
+    /// Why not, as a code that does not change from check to check.
+    because: Option<Code>,
 }
 
 impl Standing {
@@ -39,7 +43,7 @@ impl Standing {
     pub(crate) fn unknown() -> Self {
         let outcome =
             Err(Refused::new(NodeCode::NodeNotAllowed.into(), "not yet checked", "allowed by the contract"));
-        Self(watch::Sender::new(Checked { at: Instant::now(), outcome }))
+        Self(watch::Sender::new(Checked { at: Instant::now(), outcome, because: None }))
     }
 
     /// Refused with `node-not-allowed`, and why, unless the node was found to be allowed a short while ago.
@@ -55,18 +59,24 @@ impl Standing {
         Err(Refused::new(NodeCode::NodeNotAllowed.into(), found, expected))
     }
 
+    /// What changes when a check's outcome does.
+    fn gist(&self) -> (bool, Option<Code>) {
+        let checked = self.0.borrow();
+        (checked.outcome.is_ok(), checked.because)
+    }
+
     /// Takes note of an outcome. A check that could not be made does not take away an earlier outcome: age will.
-    pub(crate) fn note(&self, outcome: Result<Decision, Refused>) {
+    pub(crate) fn note(&self, outcome: Result<(), Refused>) {
         let was_allowed = self.0.borrow().outcome.is_ok();
         match outcome {
-            Ok(_) => self.set(Ok(())),
+            Ok(()) => self.set(Ok(()), None),
             Err(refused) if was_allowed && !is_final(&refused) => {}
-            Err(refused) => self.set(Err(not_allowed(&refused))),
+            Err(refused) => self.set(Err(not_allowed(&refused)), Some(refused.code)),
         }
     }
 
-    fn set(&self, outcome: Result<(), Refused>) {
-        self.0.send_replace(Checked { at: Instant::now(), outcome });
+    fn set(&self, outcome: Result<(), Refused>, because: Option<Code>) {
+        self.0.send_replace(Checked { at: Instant::now(), outcome, because });
     }
 }
 
@@ -84,12 +94,28 @@ fn not_allowed(why: &Refused) -> Refused {
 }
 
 impl Node {
-    /// Judges this node's own evidence, and asks the chain.
-    pub(crate) async fn examine_itself(self: &Arc<Self>) -> Result<Decision, Refused> {
+    /// Judges this node's own evidence, and asks the chain; what is found counts from now on. Recorded when it changes.
+    pub(crate) async fn examine_itself(self: &Arc<Self>) -> Result<(), Refused> {
+        let mut draft = Draft::new(Subject::Node, self.now());
+        let outcome = self.examine(&mut draft).await;
+        let found = outcome.as_ref().map(drop).map_err(Clone::clone);
+        let before = self.standing.gist();
+        self.standing.note(found.clone());
+        if self.standing.gist() != before {
+            self.record_standing(&draft, outcome).await;
+        }
+        found
+    }
+
+    async fn examine(self: &Arc<Self>, draft: &mut Draft) -> Result<Decision, Refused> {
         let certificate: Arc<NodeCertificate> = self.certificate();
-        let now = self.now();
+        let now = draft.now();
         let quote = Quote::parse(&certificate.quote().quote).map_err(Refusal::lift)?;
+        draft.quote(certificate.quote().quote.clone().into());
+        draft.os_image_manifest(self.os_image_manifest.clone().into());
+        draft.certificate(certificate.der().clone());
         let collateral = self.collateral(&quote, now).await?;
+        draft.collateral(self, &collateral);
         let node = Arc::clone(self);
         let attest = move || {
             let own = certificate.quote();
@@ -103,6 +129,17 @@ impl Node {
         };
         let attested = self.workers.run(attest).await?.map_err(Refusal::lift)?;
         let reading = self.chain.ask(&attested.question(), now).await.map_err(Refusal::lift)?;
+        draft.witness(&reading.witness);
         attested.conclude(self.judge.anchor(), &reading.witness).map_err(Refusal::lift)
+    }
+
+    async fn record_standing(&self, draft: &Draft, outcome: Result<Decision, Refused>) {
+        let recorded = match outcome {
+            Ok(decision) => draft.allow(self, &decision, &[]).await.map(drop),
+            Err(refused) => Err(draft.deny(self, Budget::Own, refused).await),
+        };
+        if let Err(refused) = recorded {
+            tracing::warn!(%refused, "this node's standing");
+        }
     }
 }

@@ -7,7 +7,7 @@ use kms_chain::HeadEvidence;
 use kms_proto::v1::public_server::Public;
 use kms_proto::v1::{
     ChainHead, GetAppEnvPublicKeyRequest, GetAppEnvPublicKeyResponse, GetNodeInfoRequest,
-    GetNodeInfoResponse, QuoteBinding, RootPublicKeys,
+    GetNodeInfoResponse, LogInfo, QuoteBinding, RootPublicKeys,
 };
 use tonic::{Request, Response, Status};
 
@@ -62,8 +62,9 @@ impl PublicService {
             kms_contract: anchor.contract().to_vec(),
             latest: heads.as_ref().map(|heads| head(&heads.latest)),
             finalized: heads.as_ref().map(|heads| head(&heads.finalized)),
-            policy_digest: node.policy_digest.to_vec(),
+            policy_digest: node.stamp.policy().0.to_vec(),
             insecure_settings: node.insecure_settings.clone(),
+            log: Some(LogInfo { origin: node.log.origin.clone(), public_key: node.log.public_key.to_vec() }),
         })
     }
 }

@@ -1,167 +1,95 @@
-//! The record of every decision: what it holds, and where it goes before keys do.
+//! The record of every decision: how one is drafted, and the door to the log that it goes through before keys do.
 //!
-//! [`Recorder`] is the door to the log: nothing is released unless [`Recorder::append`] has come back, and it comes back
-//! only when the record is on disk for good. A record holds digests and public values, never a secret; the TLS exporter
-//! in it is a channel binding, and not secret (RFC 9266).
+//! ```text
+//! Draft (evidence and identity, as they become known) ─▶ Record + blobs ─▶ Recorder::append ─▶ keys leave
+//!                                                    └▶ counted, where it proved nothing and so might be anybody's
+//! ```
 //!
-//! Threats: a release that nobody can see afterwards; a record that claims more than was decided.
+//! [`Recorder`] is the door: nothing is released unless [`Recorder::append`] has come back, and it comes back only when the
+//! record and its evidence are on disk for good. `kms-ledger` is behind it.
+//!
+//! Threats: a release that nobody can see afterwards; a record that claims more than was decided; a caller who fills the
+//! disk.
 
-mod file;
+mod books;
+mod collateral;
+mod draft;
+mod life;
+mod log_key;
 
 use std::future::Future;
 use std::pin::Pin;
 
-use kms_attestation::BootIdentity;
-use kms_attestation::hash::sha256;
-use kms_chain::BlockRef;
-use serde::Serialize;
+use kms_attestation::ids::{MrAggregated, RootEpoch};
+use kms_ledger::record::{Block, Event, NodeStamp, Record};
+use kms_ledger::store::{Appended, Entry, Priority, Store, StoreFault};
+use kms_ledger::{Blob, BlobId};
+use kms_verdict::RULES_VERSION;
 
-pub use file::FileRecorder;
-
-/// What is recorded of one decision. One line of JSON, keys in this order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Record {
-    /// The version of this form.
-    pub version: u32,
-    /// The time of the decision, in Unix seconds.
-    pub time: u64,
-    /// What was asked for.
-    pub subject: Subject,
-    /// This node.
-    pub node: NodeStamp,
-    /// What ties the evidence to the session.
-    pub binding: Option<BindingStamp>,
-    /// Digests of what was presented and looked up.
-    pub evidence: EvidenceStamp,
-    /// Since when the node knew the platform to be out of date, in Unix seconds.
-    pub out_of_date_since: Option<u64>,
-    /// Who asked, as far as that was proven.
-    pub identity: Option<BootIdentity>,
-    /// The verdict.
-    pub outcome: Outcome,
-}
-
-/// The version of [`Record`].
-pub const RECORD_VERSION: u32 = 1;
-
-/// What was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Subject {
-    /// The keys of an app.
-    AppKeys,
-    /// A certificate under an app's CA.
-    AppCertificate,
-}
-
-/// Which node decided, by which rules.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct NodeStamp {
-    /// The node's name.
-    pub name: String,
-    /// The version of its software.
-    pub software: &'static str,
-    /// The version of the verdict's rules.
-    pub rules: u32,
-    /// SHA-256 of the policy, hexadecimal.
-    pub policy: String,
-}
-
-/// The session binding, hexadecimal, as the client saw it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct BindingStamp {
-    /// The client's nonce.
-    pub client_nonce: String,
-    /// The node's nonce.
-    pub server_nonce: String,
-    /// SHA-256 of the client's leaf SPKI.
-    pub client_spki: String,
-    /// SHA-256 of the node's leaf SPKI.
-    pub server_spki: String,
-    /// The TLS exporter.
-    pub exporter: String,
-}
-
-/// Digests, hexadecimal; none of what was not there.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct EvidenceStamp {
-    /// SHA-256 of the quote.
-    pub quote: Option<String>,
-    /// SHA-256 of the event log.
-    pub event_log: Option<String>,
-    /// SHA-256 of the OS-image manifest.
-    pub os_image_manifest: Option<String>,
-    /// SHA-256 of the collateral's JSON form.
-    pub collateral: Option<String>,
-    /// Keccak-256 of the chain witness.
-    pub witness: Option<String>,
-    /// SHA-256 of a certificate that was issued.
-    pub certificate: Option<String>,
-}
-
-/// The verdict as it is recorded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "verdict")]
-pub enum Outcome {
-    /// Allowed, at that block.
-    Allow {
-        /// The latest head that the decision rests on.
-        block: BlockRef,
-        /// The root epoch of what was released.
-        root_epoch: u32,
-        /// What was released: names, never values.
-        released: Vec<&'static str>,
-    },
-    /// Denied.
-    Deny {
-        /// The stable code.
-        code: &'static str,
-        /// What was found.
-        found: String,
-        /// What was expected.
-        expected: String,
-    },
-}
-
-/// SHA-256 in hexadecimal, as a record names evidence.
-pub(crate) fn digest(bytes: &[u8]) -> String {
-    hex::encode(sha256(&[bytes]))
-}
-
-/// Where a decision is recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecordReference {
-    /// The index in the log, from 0.
-    pub index: u64,
-    /// SHA-256 of the record's bytes.
-    pub digest: [u8; 32],
-}
-
-/// Why a record is not on disk. Whatever was decided is not released.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RecordFault {
-    /// The disk refused.
-    #[error("{what}: {kind}")]
-    Disk {
-        /// What was tried.
-        what: &'static str,
-        /// The system's word for it.
-        kind: std::io::ErrorKind,
-    },
-    /// The log is closed: the node is shutting down.
-    #[error("the log is closed")]
-    Closed,
-    /// The record has no form in JSON, which should not happen.
-    #[error("the record cannot be written as JSON")]
-    Unwritable,
-}
+pub(crate) use self::books::{Books, Budget};
+pub use self::books::DENIALS_PER_DEVICE;
+pub(crate) use self::collateral::CollateralBlobs;
+pub(crate) use self::draft::{Draft, unrecorded};
+pub(crate) use self::life::keep_books;
+pub(crate) use self::log_key::LogIdentity;
+use crate::keys::NodeId;
+use crate::node::{Node, SOFTWARE};
 
 /// The future of an append.
-pub type Appending<'a> = Pin<Box<dyn Future<Output = Result<RecordReference, RecordFault>> + Send + 'a>>;
+pub type Appending<'a> = Pin<Box<dyn Future<Output = Result<Appended, StoreFault>> + Send + 'a>>;
 
 /// A log of decisions.
 pub trait Recorder: Send + Sync {
-    /// Appends a record; comes back when it is durable, or with why it is not.
-    fn append<'a>(&'a self, record: &Record) -> Appending<'a>;
+    /// Appends a record with its evidence; comes back when both are durable, or with why they are not.
+    fn append(&self, entry: Entry) -> Appending<'_>;
+}
+
+impl Recorder for Store {
+    fn append(&self, entry: Entry) -> Appending<'_> {
+        Box::pin(Self::append(self, entry))
+    }
+}
+
+/// What stands in every record of this node, and does not change while it runs.
+pub(crate) struct Stamp {
+    node: NodeStamp,
+    policy: Blob,
+}
+
+impl Stamp {
+    /// The stamp of a node with this policy document and measurement.
+    pub(crate) fn new(name: &NodeId, policy: String, epoch: RootEpoch, measurement: MrAggregated) -> Self {
+        let policy = Blob::new(policy);
+        let node = NodeStamp {
+            name: name.to_string(),
+            software: SOFTWARE.to_owned(),
+            rules: RULES_VERSION,
+            root_epoch: epoch,
+            policy: policy.id(),
+            measurement,
+        };
+        Self { node, policy }
+    }
+
+    /// The policy's digest.
+    pub(crate) const fn policy(&self) -> BlobId {
+        self.node.policy
+    }
+}
+
+impl Node {
+    /// An entry of the log about an event; `time` in Unix seconds.
+    fn entry(&self, time: u64, event: Event, mut blobs: Vec<Blob>, priority: Priority) -> Entry {
+        blobs.push(self.stamp.policy.clone());
+        let record = Record { time, node: self.stamp.node.clone(), head: self.head(), event };
+        Entry { record: record.encode(), blobs, priority }
+    }
+
+    /// The latest head that is known.
+    fn head(&self) -> Option<Block> {
+        let heads = self.chain.feed().current().ok()?;
+        let header = &heads.latest.header;
+        let (number, hash, timestamp) = (header.number(), header.hash().0, header.timestamp());
+        Some(Block { number, hash, timestamp })
+    }
 }

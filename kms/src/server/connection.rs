@@ -51,6 +51,8 @@ pub struct Released {
     pub identity: BootIdentity,
     /// What the contracts were asked about it, and can be asked again.
     pub question: Question,
+    /// The index of the release's record.
+    pub record: u64,
 }
 
 #[derive(Default)]

@@ -98,7 +98,7 @@ fn summary(keys: &AppKeys, node: &VerifiedNode) -> String {
         "app_id": keys.app_id,
         "root_epoch": keys.epoch.0,
         "node_measurement": node.measurement,
-        "record": { "index": keys.record.index, "digest": hex::encode(&keys.record.digest) },
+        "record": { "index": keys.record.index, "leaf_hash": hex::encode(keys.record.leaf_hash) },
     })
     .to_string()
 }

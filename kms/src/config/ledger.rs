@@ -1,0 +1,39 @@
+//! `[ledger]`: where decisions are recorded, and how the log is shown to others.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::reader::Section;
+use super::value::Bounds;
+
+/// The log's folder, in the state directory, by default.
+pub const DEFAULT_FOLDER: &str = "ledger";
+/// Disk that only releases may use, in MiB: some ten thousand of them.
+pub const RESERVE_MIB: Bounds = Bounds::new(512, 0, 1_048_576);
+/// How often what was recorded is published as static files, with a new checkpoint, in milliseconds.
+pub const PUBLISH_EVERY_MS: Bounds = Bounds::new(1_000, 10, 60_000);
+
+/// Where decisions are recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ledger {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Disk that only releases may use, in bytes.
+    pub reserve_bytes: u64,
+    /// How often a checkpoint is published.
+    pub publish_every: Duration,
+    /// Where the log is served over HTTP; nowhere by default.
+    pub address: Option<SocketAddr>,
+}
+
+impl Ledger {
+    pub(super) fn read(section: &mut Section<'_>, state_dir: &Path) -> Self {
+        Self {
+            folder: section.or("folder", state_dir.join(DEFAULT_FOLDER)),
+            reserve_bytes: section.number("reserve_mib", RESERVE_MIB) << 20,
+            publish_every: section.millis("publish_every_ms", PUBLISH_EVERY_MS),
+            address: section.optional("address").given(),
+        }
+    }
+}
