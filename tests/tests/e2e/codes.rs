@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use kms_node::node::CHECK_EVERY;
 use kms_node::refusal::NodeCode;
 use kms_proto::v1::{ChallengeRequest, GetAppKeysRequest, GetNodeInfoRequest, SignAppCertificateRequest};
-use kms_tests::chain::Chain;
+use kms_tests::chain::{Chain, Pause};
 use kms_tests::node::{Node, Signals};
 use kms_tests::wire::{ClientCertificate, Refusal, Wire, granted, random, refusal};
 use kms_tests::world::World;
@@ -29,6 +29,7 @@ fn node_codes__should_each_be_provoked_here_or_explained() {
         NodeCode::KeysNotReleased,
         NodeCode::RateLimited,
         NodeCode::Overloaded,
+        NodeCode::RequestTimeout,
         NodeCode::CollateralUnavailable,
         NodeCode::QuoteUnavailable,
         NodeCode::RecordUnavailable,
@@ -182,4 +183,33 @@ async fn node__should_name_what_it_lacks() {
     expect(&refused, NodeCode::CollateralUnavailable, Code::Unavailable);
     let refused = refusal(wire.public.get_node_info(GetNodeInfoRequest {}).await);
     expect(&refused, NodeCode::CollateralUnavailable, Code::Unavailable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn node__should_end_requests_that_take_too_long() {
+    let world = World::new();
+    let node = world.node(&["limits.request_timeout_ms=2000", "limits.handshake_timeout_ms=2000"]).await;
+    let cvm = world.guest(&world.app("in a hurry"));
+    world.seen_by(&node).await;
+    let mut wire = Wire::connect(node.address()).await;
+    granted(wire.boot_as(&cvm).await);
+    let records = node.records().len();
+
+    world.chain.pause(Pause::Begin);
+    let begin = Instant::now();
+    let refused = refusal(wire.boot_as(&cvm).await);
+    let took = begin.elapsed();
+    expect(&refused, NodeCode::RequestTimeout, Code::Unavailable);
+    assert!(refused.retry_after.is_some_and(|pause| !pause.is_zero()), "{refused:?}");
+    assert!((2..5).contains(&took.as_secs()), "{took:?}");
+    assert_eq!(node.records().len(), records, "what was not decided is not recorded");
+    // The connection is none the worse for it.
+    granted(wire.challenge().await);
+
+    world.chain.pause(Pause::End);
+    let end = Instant::now() + Duration::from_secs(30);
+    while let Err(status) = wire.boot_as(&cvm).await {
+        assert!(Instant::now() < end, "still refused: {:?}", refusal::<()>(Err(status)));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
