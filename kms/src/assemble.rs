@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -24,18 +25,20 @@ use kms_chain::{Anchor, ContractReader, DevSource, HeadFeed, QuorumSource, Rpc, 
 use kms_ledger::record::RootOrigin;
 use kms_ledger::store::{Store, StoreFault, StoreOptions};
 use kms_verdict::Judge;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::config::{Config, Providers, RootSource};
 use crate::hardening::{Hardened, HardeningError};
 use crate::keys::{CertificateDeny, KeyError, RootSecret};
+use crate::metrics::{Measured, Metrics};
 use crate::node::certificate::Issuer;
 use crate::node::history::History;
 use crate::node::{Node, Quotas, Standing, Workers};
 use crate::record::{Books, CollateralBlobs, LogIdentity, Stamp};
 use crate::refusal::Refused;
-use crate::serve::{CertificateTerms, ServeLimits};
+use crate::serve::{CertificateTerms, Listeners, ServeLimits};
 use kms_client::secret::Secret;
 
 /// The largest OS-image manifest that is read, in bytes.
@@ -78,6 +81,18 @@ pub enum StartError {
     /// The configuration was loaded, and yet something in it cannot be used.
     #[error("start-config: {0}; run `kms-node config check`")]
     Config(String),
+    /// A port cannot be opened.
+    #[error(
+        "start-listen: cannot listen at {address}, from {key}: {error}; free the port, or choose another"
+    )]
+    Listen {
+        /// The key of the configuration.
+        key: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// The system's word for it.
+        error: std::io::Error,
+    },
     /// No quote, or no certificate.
     #[error("{0}")]
     Refused(Refused),
@@ -131,6 +146,7 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
     let ledger = Arc::new(ledger);
     let history = state.join("platforms.json");
     let (limits, cores) = (&config.limits, available_parallelism().unwrap_or(NonZeroUsize::MIN));
+    let metrics = Arc::<Metrics>::default();
     let node = Node {
         name: config.node.name.clone(),
         judge: Arc::new(judge),
@@ -138,7 +154,7 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
         collateral,
         chain,
         history: History::open(&history).map_err(file("read", &history))?,
-        recorder: Arc::clone(&ledger) as Arc<dyn crate::record::Recorder>,
+        recorder: Arc::new(Measured::new(Arc::clone(&ledger), Arc::clone(&metrics))),
         stamp,
         books: Books::new(now),
         collateral_blobs: CollateralBlobs::default(),
@@ -153,6 +169,7 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
         fresh_quotes: RateLimiter::direct(Quota::per_minute(limits.fresh_quotes_per_minute)),
         nonce_lifetime: limits.nonce_lifetime,
         insecure_settings: config.insecure_settings().into_iter().map(str::to_owned).collect(),
+        metrics,
     };
     node.record_start(root_origin).await?;
     Ok(Assembled { node: Arc::new(node), ledger, limits: limits.serve, terms })
@@ -166,6 +183,20 @@ fn log_origin(config: &Config) -> String {
 fn store_options(config: &Config, origin: String) -> StoreOptions {
     let ledger = &config.ledger;
     StoreOptions { reserve_bytes: ledger.reserve_bytes, publish_every: ledger.publish_every, origin }
+}
+
+/// Opens the node's ports.
+pub async fn bind(config: &Config) -> Result<Listeners, StartError> {
+    let services = listen("listen.address", config.listen.address).await?;
+    let metrics = match config.metrics.address {
+        Some(address) => Some(listen("metrics.address", address).await?),
+        None => None,
+    };
+    Ok(Listeners { services, metrics })
+}
+
+async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| StartError::Listen { key, address, error })
 }
 
 fn file(what: &'static str, path: &Path) -> impl Fn(std::io::Error) -> StartError {

@@ -8,12 +8,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
-use kms_node::assemble::{Assembled, assemble};
+use kms_node::assemble::{Assembled, assemble, bind};
 use kms_node::config::log::LogFormat;
 use kms_node::config::{Config, check_report};
 use kms_node::hardening::harden;
 use kms_node::serve::serve;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A KMS node: releases keys to confidential VMs that the contracts allow.
@@ -89,11 +88,14 @@ fn run(config: &Config) -> ExitCode {
 
 async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn std::error::Error>> {
     let Assembled { node, ledger, limits, terms } = assembled;
-    let listener = TcpListener::bind(config.listen.address).await?;
+    let listeners = bind(config).await?;
     for setting in config.insecure_settings() {
         tracing::warn!(setting, "insecure");
     }
-    tracing::info!(address = %listener.local_addr()?, node = %config.node.name, policy = %config.policy_digest(), "serving");
+    if let Some(metrics) = &listeners.metrics {
+        tracing::info!(address = %metrics.local_addr()?, "serving metrics");
+    }
+    tracing::info!(address = %listeners.services.local_addr()?, node = %config.node.name, policy = %config.policy_digest(), "serving");
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let shutdown = async move {
         tokio::select! {
@@ -102,7 +104,7 @@ async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn std::
         }
         tracing::info!("stopping");
     };
-    serve(node, Arc::clone(&ledger), listener, limits, terms, shutdown).await?;
+    serve(node, Arc::clone(&ledger), listeners, limits, terms, shutdown).await?;
     ledger.close().await?;
     Ok(())
 }

@@ -29,6 +29,7 @@ pub mod ledger;
 pub mod limits;
 pub mod listen;
 pub mod log;
+pub mod metrics;
 pub mod node;
 mod origin;
 mod policy;
@@ -57,6 +58,7 @@ pub use ledger::Ledger;
 pub use limits::Limits;
 pub use listen::Listen;
 pub use log::Log;
+pub use metrics::Metrics;
 pub use node::Node;
 pub use origin::Origin;
 pub use reader::Setting;
@@ -89,6 +91,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where decisions are recorded.
     pub ledger: Ledger,
+    /// Where it is measured.
+    pub metrics: Metrics,
     /// What certificates may say.
     pub certificates: Certificates,
     /// What the node says while it runs.
@@ -163,6 +167,7 @@ impl Config {
         let state_dir =
             node.as_ref().map_or(PathBuf::from(node::DEFAULT_STATE_DIR), |node| node.state_dir.clone());
         let ledger = root.section("ledger", |section| Ledger::read(section, &state_dir));
+        let metrics = root.section("metrics", Metrics::read);
         let certificates = root.section("certificates", Certificates::read);
         if let Some(certificates) = &certificates {
             check_names(root, &listen, certificates);
@@ -179,6 +184,7 @@ impl Config {
             chain,
             limits,
             ledger,
+            metrics,
             certificates,
             log,
             settings,

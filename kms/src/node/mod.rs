@@ -27,9 +27,10 @@ pub use self::quota::ReleaseLimits;
 pub(crate) use self::quota::{Limited, Quotas};
 pub(crate) use self::standing::Standing;
 pub use self::standing::{CHECK_AGAIN_AFTER, CHECK_EVERY, COUNTS_FOR};
-pub(crate) use self::workers::Workers;
+pub(crate) use self::workers::{Load, Workers};
 pub use self::workers::{OVERLOAD_PAUSE, WorkLimits};
 use crate::keys::{CertificatePolicy, NodeId, RootKeys};
+use crate::metrics::Metrics;
 use crate::record::{Books, CollateralBlobs, LogIdentity, Recorder, Stamp};
 use crate::refusal::{NodeCode, Refused};
 
@@ -59,6 +60,7 @@ pub struct Node {
     pub(crate) fresh_quotes: governor::DefaultDirectRateLimiter,
     pub(crate) nonce_lifetime: Duration,
     pub(crate) insecure_settings: Vec<String>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Node {

@@ -105,7 +105,11 @@ impl Draft {
             finalized: chain.finalized.as_ref().map(block),
             released: released.to_vec(),
         };
-        self.append(node, outcome, Priority::Release).await.map_err(|fault| unrecorded(&fault))
+        let appended = self.append(node, outcome, Priority::Release).await.map_err(|fault| unrecorded(&fault))?;
+        if self.decision.subject != Subject::Node {
+            node.metrics.release_recorded(self.decision.subject);
+        }
+        Ok(appended)
     }
 
     /// Records a refusal and gives it back; or why it could not be recorded. Beyond its budget it is only counted.
@@ -118,8 +122,12 @@ impl Draft {
         let outcome = Outcome::Deny { code: code.as_str().to_owned(), found, expected };
         match (self.append(node, outcome, Priority::Other).await, budget) {
             // What proved nothing is refused in any case; that its sample is not kept changes nothing for the caller.
-            (Ok(_), _) | (Err(_), Budget::Sample) => refused,
-            (Err(fault), _) => unrecorded(&fault),
+            (Err(fault), Budget::Device(_) | Budget::Own) => unrecorded(&fault),
+            (Err(_), Budget::Sample) => refused,
+            (Ok(_), _) => {
+                node.metrics.denial_recorded(refused.code.as_str());
+                refused
+            }
         }
     }
 

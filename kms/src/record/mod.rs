@@ -19,6 +19,7 @@ mod log_key;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use kms_attestation::ids::{MrAggregated, RootEpoch};
 use kms_ledger::record::{Block, Event, NodeStamp, Record};
@@ -44,9 +45,9 @@ pub trait Recorder: Send + Sync {
     fn append(&self, entry: Entry) -> Appending<'_>;
 }
 
-impl Recorder for Store {
+impl Recorder for Arc<Store> {
     fn append(&self, entry: Entry) -> Appending<'_> {
-        Box::pin(Self::append(self, entry))
+        Box::pin(Store::append(self, entry))
     }
 }
 
