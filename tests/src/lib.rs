@@ -27,6 +27,7 @@ mod contracts_support;
 pub mod chain;
 pub mod guest;
 pub mod http;
+pub mod log;
 pub mod node;
 pub mod process;
 pub mod relay;

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use kms_attestation::hash::sha256;
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -15,6 +14,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::chain::Chain;
+use crate::log::{self, Entry};
 use crate::process::{Process, program};
 use crate::simulated::Simulated;
 use crate::wire::{ClientCertificate, Wire};
@@ -22,8 +22,9 @@ use crate::wire::{ClientCertificate, Wire};
 /// How long a node may take to listen, and to be allowed.
 const START: Duration = Duration::from_secs(30);
 /// Settings that make tests faster, or leave out what is not their subject.
-const DEFAULTS: [&str; 4] = [
+const DEFAULTS: [&str; 5] = [
     "chain.poll_every_ms=200",
+    "ledger.publish_every_ms=20",
     "limits.releases_per_app_per_minute=100000",
     "limits.releases_per_device_per_minute=100000",
     "limits.fresh_quotes_per_minute=600",
@@ -92,9 +93,9 @@ impl Node {
         self.folder.path().join("root.hex")
     }
 
-    /// Its record of decisions.
-    pub fn record_file(&self) -> PathBuf {
-        self.folder.path().join("state/decisions.log")
+    /// The folder of its log of decisions.
+    pub fn ledger_folder(&self) -> PathBuf {
+        self.folder.path().join("state/ledger")
     }
 
     /// Kills it, as a power cut would.
@@ -126,12 +127,21 @@ impl Node {
         assert!(done.success(), "prlimit");
     }
 
-    /// Every record, in order: each line's own digest and what it says.
-    pub fn records(&self) -> Vec<([u8; 32], Value)> {
-        let text = fs::read_to_string(self.record_file()).unwrap_or_default();
-        text.lines()
-            .map(|line| (sha256(&[line.as_bytes()]), serde_json::from_str(line).expect("a record in JSON")))
-            .collect()
+    /// Every entry of its log, in order: starts and standings too.
+    pub fn log(&self) -> Vec<Entry> {
+        log::read(&self.ledger_folder(), self.address)
+    }
+
+    /// Every decision about an app, in order: its leaf hash, and what it says in JSON.
+    pub fn decisions(&self) -> Vec<([u8; 32], Value)> {
+        let entries = self.log();
+        let decisions = entries.iter().filter_map(|entry| Some((entry.leaf_hash, entry.decision()?)));
+        decisions.filter(|(_, decision)| decision["subject"] != "node").collect()
+    }
+
+    /// The decisions by which something was released.
+    pub fn releases(&self) -> usize {
+        self.decisions().iter().filter(|(_, decision)| decision["outcome"]["verdict"] == "allow").count()
     }
 
     /// Waits until health says that it may release keys.

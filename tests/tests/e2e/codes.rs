@@ -128,7 +128,7 @@ async fn node__should_release_nothing_before_it_is_allowed() {
     assert_eq!(node.health().await, Some(ServingStatus::NotServing));
     let mut wire = Wire::connect(node.address()).await;
     expect(&refusal(wire.boot_as(&cvm).await), NodeCode::NodeNotAllowed, Code::Unavailable);
-    assert!(node.records().is_empty());
+    assert_eq!(node.releases(), 0);
     chain.allow_node(world.measurement, world.simulated.node_device());
     node.await_serving().await;
     assert_eq!(refusal(wire.boot_as(&cvm).await).code, "contract-denied", "not registered on this chain");
@@ -173,7 +173,7 @@ async fn node__should_name_what_it_lacks() {
     world.simulated.agent_fault("none");
     granted(wire.boot.challenge(fresh()).await);
 
-    node.limit_files(Some(std::fs::metadata(node.record_file()).unwrap().len()));
+    node.limit_files(Some(0));
     let refused = refusal(wire.boot_as(&world.guest(&app)).await);
     expect(&refused, NodeCode::RecordUnavailable, Code::Unavailable);
     node.limit_files(None);
@@ -225,11 +225,11 @@ async fn node__should_end_requests_that_take_too_long() {
     world.simulated.pccs_fault("none");
     until_granted(&node, &cold).await;
 
-    let records = node.records().len();
+    let releases = node.releases();
     world.chain.pause(Pause::Begin);
     expect_timeout(&mut wire, &warm).await;
     // What was not decided is not recorded, and the connection is none the worse for it.
-    assert_eq!(node.records().len(), records);
+    assert_eq!(node.releases(), releases);
     granted(wire.challenge().await);
     world.chain.pause(Pause::End);
     until_granted(&node, &warm).await;

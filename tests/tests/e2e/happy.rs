@@ -65,6 +65,12 @@ fn read(folder: &Path, summary: &[u8]) -> Keys {
     }
 }
 
+/// Every file below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn guest__should_get_keys_that_only_app_instance_and_root_decide() {
     let world = World::shared();
@@ -75,15 +81,19 @@ async fn guest__should_get_keys_that_only_app_instance_and_root_decide() {
     assert_eq!(first.summary["app_id"], app.id.to_string());
     assert_eq!(first.summary["node_measurement"], world.measurement.to_string());
 
-    // The record that the client was told of is the line of the log with that index and that digest.
-    let records = node.records();
-    let (digest, record) = &records[first.summary["record"]["index"].as_u64().unwrap() as usize];
-    assert_eq!(first.summary["record"]["digest"], hex::encode(digest));
+    // The record that the client was told of is the entry of the log with that index and that hash.
+    let entry = &node.log()[first.summary["record"]["index"].as_u64().unwrap() as usize];
+    assert_eq!(first.summary["record"]["leaf_hash"], hex::encode(entry.leaf_hash));
+    let record = entry.decision().unwrap();
     assert_eq!(record["outcome"]["verdict"], "allow");
-    assert_eq!(record["identity"]["app_id"], app.id.to_string());
-    let (log, text) = (node.process().said(), fs::read_to_string(node.record_file()).unwrap());
+    assert_eq!(record["who"]["open"]["app_id"], app.id.to_string());
+    let log = node.process().said();
     for secret in [&first.disk, &first.env, &first.signing, &fs::read(node.root_file()).unwrap()] {
-        assert!(!log.contains(&hex::encode(secret)) && !text.contains(&hex::encode(secret)));
+        assert!(!log.contains(&hex::encode(secret)));
+        for file in files(&node.ledger_folder()) {
+            let content = fs::read(&file).unwrap();
+            assert!(!content.windows(secret.len()).any(|window| window == &secret[..]), "{}", file.display());
+        }
     }
 
     // An update that the owner allows.
@@ -219,9 +229,10 @@ async fn certificate__should_be_issued_within_policy_to_the_app_of_the_connectio
         .unwrap();
     let server_name = name.as_str().try_into().unwrap();
     checked.verify_is_valid_for_subject_name(&server_name).unwrap();
-    let (digest, record) = node.records().pop().unwrap();
+    let (leaf_hash, record) = node.decisions().pop().unwrap();
     let reference = issued.record.unwrap();
-    assert_eq!((reference.index, &reference.digest[..]), (1, &digest[..]));
+    assert_eq!(reference.leaf_hash, leaf_hash);
+    assert_eq!(record["release"], reference.index - 1, "the release on the same connection");
     assert_eq!(
         (&record["subject"], &record["outcome"]["verdict"]),
         (&"app-certificate".into(), &"allow".into())
