@@ -13,11 +13,20 @@
 #![cfg_attr(test, allow(non_snake_case))]
 
 pub mod blob;
+pub mod blob_file;
 pub mod canonical;
+pub mod checkpoint;
+mod cosignature;
 pub mod hash;
+pub mod note;
 pub mod record;
 pub mod refusal;
+pub mod tree;
 
 pub use blob::{Blob, BlobId};
+pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use record::Record;
 pub use refusal::{LedgerCode, LedgerRefusal};
+
+#[cfg(test)]
+mod testing;
