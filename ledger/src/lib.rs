@@ -15,9 +15,14 @@
 pub mod blob;
 pub mod canonical;
 pub mod hash;
+pub mod log_key;
 pub mod record;
 pub mod refusal;
+pub mod replay;
+pub mod witness_blob;
 
 pub use blob::{Blob, BlobId};
+pub use log_key::log_key_report_data;
 pub use record::Record;
 pub use refusal::{LedgerCode, LedgerRefusal};
+pub use witness_blob::witness_blob;
