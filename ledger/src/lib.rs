@@ -12,6 +12,7 @@
 //! Threats: an operator who hides, alters or reorders decisions; a disk that fails, fills up or is rolled back.
 #![cfg_attr(test, allow(non_snake_case))]
 
+pub mod audit_bundle;
 pub mod blob;
 pub mod canonical;
 pub mod hash;
