@@ -20,5 +20,47 @@ kms_attestation::deny_codes! {
         RecordNotCanonical = "record-not-canonical", Evidence,
             "The record's bytes are not those that the same record encodes to.",
             "Get the log from its operator again; if it stays so, the log was not written by this software.";
+        TilePath = "tile-path-malformed", Request,
+            "This is no path of a tile or an entry bundle.",
+            "Ask for a path of c2sp.org/tlog-tiles.";
+        Tile = "tile-malformed", Evidence,
+            "The tile or entry bundle does not have what its width says.",
+            "Get the log from its operator again, or from a mirror.";
+        LogRange = "log-out-of-range", Request,
+            "The log has no such entry or size.",
+            "Ask for an entry below the size of the checkpoint.";
+        LogFileMissing = "log-file-missing", Provider,
+            "A file that the log must have is not there.",
+            "Get the log from its operator again, or from a mirror.";
+        LogProof = "log-proof-invalid", Evidence,
+            "The hashes do not lead to the root of the checkpoint.",
+            "Keep both and ask the operator: a log that cannot prove what it shows has been changed.";
+        Note = "note-malformed", Evidence,
+            "The bytes are no signed note.",
+            "Get the file again; a proxy may have answered in place of the log.";
+        NoteUnsigned = "note-unsigned", Evidence,
+            "The note has no signature of the expected key.",
+            "Check the key that you pinned; a log has another one after a recovery with another root.";
+        NoteSignature = "note-signature-invalid", Evidence,
+            "The signature is not one of this key over this text.",
+            "Get the file again; if it stays so, it was changed after it was signed.";
+        LogKey = "log-key-malformed", Request,
+            "This is no name, or no verifier key, of a log or a witness.",
+            "Copy the key as its owner publishes it: name, key id and key, joined by plus signs.";
+        Checkpoint = "checkpoint-malformed", Evidence,
+            "The signed text is no checkpoint.",
+            "Get the checkpoint from its log again.";
+        CheckpointForeign = "checkpoint-foreign", Evidence,
+            "The checkpoint is of another log.",
+            "Check the address of the log and the key that you pinned.";
+        BlobPath = "blob-path-malformed", Request,
+            "This is no path of a blob.",
+            "Ask for blob/, two digits, and the blob's id in lower-case hexadecimal.";
+        Blob = "blob-malformed", Evidence,
+            "The file is not the form of a blob, or of one that is too large.",
+            "Get the blob from the log's operator again, or from a mirror.";
+        BlobForeign = "blob-foreign", Evidence,
+            "The bytes of the blob do not have its name.",
+            "Get the blob from the log's operator again, or from a mirror.";
     }
 }
