@@ -62,7 +62,8 @@ pub enum Level {
 }
 
 /// Who vouches for heads.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "lowercase", deny_unknown_fields)]
 pub enum HeadTrust {
     /// Nobody: a development chain.
     Dev,

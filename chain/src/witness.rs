@@ -75,6 +75,12 @@ impl Witness {
         self.codes.insert(code)
     }
 
+    /// The contracts' codes, in the order in which they end the canonical bytes: each after its length (u32).
+    #[must_use]
+    pub fn codes(&self) -> Vec<&Bytes> {
+        sorted(&self.codes)
+    }
+
     /// The clock that the decision was made by, in Unix seconds.
     #[must_use]
     pub const fn clock(&self) -> u64 {
@@ -159,12 +165,17 @@ fn put_head(out: &mut Vec<u8>, head: &HeadEvidence) {
 }
 
 fn put_sorted(out: &mut Vec<u8>, set: &HashedBytes) {
-    let mut entries: Vec<&Bytes> = set.iter().map(|(_, bytes)| bytes).collect();
-    entries.sort_unstable();
+    let entries = sorted(set);
     put_count(out, entries.len());
     for entry in entries {
         put(out, entry);
     }
+}
+
+fn sorted(set: &HashedBytes) -> Vec<&Bytes> {
+    let mut entries: Vec<&Bytes> = set.iter().map(|(_, bytes)| bytes).collect();
+    entries.sort_unstable();
+    entries
 }
 
 struct Reader<'a>(&'a [u8]);

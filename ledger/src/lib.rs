@@ -12,21 +12,27 @@
 //! Threats: an operator who hides, alters or reorders decisions; a disk that fails, fills up or is rolled back.
 #![cfg_attr(test, allow(non_snake_case))]
 
+pub mod audit_bundle;
 pub mod blob;
 pub mod blob_file;
 pub mod canonical;
 pub mod checkpoint;
 mod cosignature;
 pub mod hash;
+pub mod log_key;
 pub mod note;
 pub mod record;
 pub mod refusal;
+pub mod replay;
 pub mod tree;
+pub mod witness_blob;
 
 pub use blob::{Blob, BlobId};
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
+pub use log_key::log_key_report_data;
 pub use record::Record;
 pub use refusal::{LedgerCode, LedgerRefusal};
+pub use witness_blob::witness_blob;
 
 #[cfg(test)]
 mod testing;

@@ -82,6 +82,25 @@ impl Judge {
         Ok(AttestedNode { boot_info: kms_boot_info(&quote, manifest.hash()), now })
     }
 
+    /// Everything before the chain: who asks, on which hardware, and whether that is accepted; with how far that came where
+    /// it is not.
+    pub fn attest(
+        &self,
+        evidence: &BootEvidence<'_>,
+        collateral: &CheckedCollateral,
+        circumstances: Circumstances,
+    ) -> Result<AttestedApp, Unattested> {
+        let Circumstances { now, out_of_date_since } = circumstances;
+        let app = evidence
+            .session_quote()
+            .and_then(|quote| self.authenticate(&quote, collateral, now))
+            .and_then(|genuine| genuine.identify(&self.policy, evidence))
+            .map_err(|reason| Unattested { identity: None, reason })?;
+        let identity = app.identity.clone();
+        let refused = |reason| Unattested { identity: Some(Box::new(identity)), reason };
+        app.appraise(&self.policy, out_of_date_since).map_err(refused)
+    }
+
     /// The whole decision about an app, from what a record holds.
     #[must_use]
     pub fn decide(
@@ -91,17 +110,31 @@ impl Judge {
         witness: &Witness,
         circumstances: Circumstances,
     ) -> Verdict {
-        let Circumstances { now, out_of_date_since } = circumstances;
-        let attested = evidence
-            .session_quote()
-            .and_then(|quote| self.authenticate(&quote, collateral, now))
-            .and_then(|genuine| genuine.identify(&self.policy, evidence))
-            .and_then(|app| app.appraise(&self.policy, out_of_date_since));
-        match attested {
+        match self.attest(evidence, collateral, circumstances) {
             Ok(attested) => attested.conclude(&self.anchor, witness),
-            Err(reason) => Verdict::Deny(reason.lift()),
+            Err(Unattested { reason, .. }) => Verdict::Deny(reason.lift()),
         }
     }
+
+    /// What the contract says to a question that evidence led to before, at a later time (Unix seconds): an app's certificate
+    /// follows from the release on its connection, and the chain is asked anew.
+    pub fn conclude_later(
+        &self,
+        question: &Question,
+        witness: &Witness,
+        now: u64,
+    ) -> Result<Decision, ChainDeny> {
+        judge_witness(&self.anchor, witness, question, now)
+    }
+}
+
+/// Why there is no [`AttestedApp`], and who asked as far as that was proven.
+#[derive(Debug, Clone)]
+pub struct Unattested {
+    /// Who asked: none unless quote, event log and OS image were all in order.
+    pub identity: Option<Box<BootIdentity>>,
+    /// The first reason.
+    pub reason: DenyReason,
 }
 
 /// A quote that real hardware made for this session. What runs there is open.

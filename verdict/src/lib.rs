@@ -18,11 +18,13 @@
 pub mod evidence;
 pub mod judge;
 pub mod policy;
+pub mod policy_document;
 pub mod reason;
 pub mod verdict;
 
 pub use evidence::{BootEvidence, Circumstances, NodeEvidence, SessionQuote};
-pub use judge::{AttestedApp, AttestedNode, AuthenticApp, GenuineQuote, Judge};
+pub use judge::{AttestedApp, AttestedNode, AuthenticApp, GenuineQuote, Judge, Unattested};
 pub use policy::{DecisionPolicy, RULES_VERSION};
+pub use policy_document::{PolicyDigest, PolicyDocument};
 pub use reason::{Code, Denial};
 pub use verdict::{Allowed, Verdict};

@@ -51,8 +51,8 @@ use kms_verdict::policy::PhaseRule;
 pub use attestation::Attestation;
 pub use certificates::Certificates;
 pub use chain::{Chain, Providers};
-pub use digest::{POLICY_VERSION, PolicyDigest};
 pub use fault::{ConfigErrors, ConfigFault, FaultCode, MAX_FAULTS};
+pub use kms_verdict::policy_document::{POLICY_VERSION, PolicyDigest, PolicyDocument};
 pub use layers::{ENVIRONMENT_PREFIX, MAX_FILE_BYTES, MAX_OVERRIDE_BYTES};
 pub use ledger::Ledger;
 pub use limits::Limits;
@@ -197,16 +197,16 @@ impl Config {
         self.chain.anchor()
     }
 
-    /// What this node decides by, as canonical JSON (module `digest`): evidence to keep beside the records.
+    /// What this node decides by: evidence to keep beside the records, as its canonical JSON.
     #[must_use]
-    pub fn policy_document(&self) -> String {
+    pub fn policy_document(&self) -> PolicyDocument {
         digest::document(&self.policy, &self.attestation, &self.chain, &self.certificates)
     }
 
     /// SHA-256 of [`Self::policy_document`].
     #[must_use]
     pub fn policy_digest(&self) -> PolicyDigest {
-        PolicyDigest::of(&self.policy_document())
+        self.policy_document().digest()
     }
 
     /// Every key that there is, with what counts for it and where that was given. Without credentials.

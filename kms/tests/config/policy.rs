@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use kms_chain::{GrantAt, HeadTrust};
-use kms_node::config::PolicyDigest;
+use kms_node::config::{PolicyDigest, PolicyDocument};
 use kms_node::node::WorkLimits;
 
 use crate::support::{MINIMAL, with_flags};
@@ -19,7 +19,8 @@ fn digest(flags: &[&str]) -> PolicyDigest {
 #[test]
 fn policy_digest__should_be_what_another_program_computes() {
     let config = with_flags(MINIMAL, &[]).unwrap();
-    assert_eq!(config.policy_document(), DOCUMENT);
+    assert_eq!(config.policy_document().to_json(), DOCUMENT);
+    assert_eq!(PolicyDocument::parse(DOCUMENT.as_bytes()).unwrap(), config.policy_document());
     assert_eq!(config.policy_digest().to_string(), DIGEST);
 }
 

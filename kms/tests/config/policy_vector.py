@@ -1,4 +1,4 @@
-"""Computes the policy digest of the tests' minimal configuration, by the definition in kms/src/config/digest.rs alone.
+"""Computes the policy digest of the tests' minimal configuration, by the definition in verdict/src/policy_document.rs alone.
 
 Run from the root of the checkout: python3 kms/tests/config/policy_vector.py
 """

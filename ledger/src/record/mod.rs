@@ -11,6 +11,7 @@
 mod decision;
 mod event;
 mod identity;
+mod made;
 mod node;
 
 use serde::Serialize;

@@ -5,17 +5,16 @@
 
 mod dates;
 mod proof;
-mod row;
 mod unchecked;
 mod values;
 
 use kms_attestation::time::rfc3339;
 
-use self::row::Mark;
 use super::examination::{Examination, Verdict};
 use super::finding::Finding;
 use super::summary;
 use crate::layout::hang;
+use crate::row::{Mark, row};
 use crate::style::{Style, Tone};
 
 /// The whole explanation.
@@ -65,6 +64,6 @@ fn faults(examination: &Examination, style: Style) -> String {
 
 fn fault(finding: &Finding, style: Style) -> String {
     let rows = [("found", &*finding.found), ("expected", &finding.expected), ("fix", finding.fix)];
-    let head = row::row(style, Mark::Wrong, "", &format!("{}: {}", finding.code, finding.message));
+    let head = row(style, Mark::Wrong, "", &format!("{}: {}", finding.code, finding.message));
     rows.into_iter().fold(head, |text, (label, value)| text + &hang(&format!("   {label:<13}"), 16, value))
 }

@@ -8,12 +8,12 @@ use kms_attestation::td::{TdReport, hex_le};
 use kms_attestation::time::rfc3339;
 use kms_attestation::verify::AuthenticQuote;
 
-use super::row::{Mark, legend, row};
 use super::values;
 use crate::layout::hang;
 use crate::quote::certificates;
 use crate::quote::examination::Examination;
 use crate::quote::summary::advisories;
+use crate::row::{Mark, legend, row};
 use crate::style::Style;
 
 const NOT_KNOWN: &str = "not known";

@@ -8,7 +8,7 @@ const INDENT: usize = 16;
 
 /// What a line's statement is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(crate) enum Mark {
     /// Proven, and accepted.
     Fine,
     /// Why the quote is refused.
@@ -32,7 +32,7 @@ impl Mark {
 }
 
 /// A line.
-pub(super) fn row(style: Style, mark: Mark, label: &str, text: &str) -> String {
+pub(crate) fn row(style: Style, mark: Mark, label: &str, text: &str) -> String {
     let mark = mark.paint(style);
     if label.is_empty() {
         return hang(&format!("{mark} "), 3, text);
@@ -41,7 +41,7 @@ pub(super) fn row(style: Style, mark: Mark, label: &str, text: &str) -> String {
 }
 
 /// What the marks mean.
-pub(super) fn legend(style: Style) -> String {
+pub(crate) fn legend(style: Style) -> String {
     let marks = [
         (Mark::Fine, "fine"),
         (Mark::Wrong, "wrong"),
