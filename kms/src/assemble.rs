@@ -182,7 +182,8 @@ fn log_origin(config: &Config) -> String {
 
 fn store_options(config: &Config, origin: String) -> StoreOptions {
     let ledger = &config.ledger;
-    StoreOptions { reserve_bytes: ledger.reserve_bytes, publish_every: ledger.publish_every, origin }
+    let (reserve_bytes, publish_every) = (ledger.reserve_bytes, ledger.publish_every);
+    StoreOptions { origin, reserve_bytes, publish_every, ..StoreOptions::default() }
 }
 
 /// Opens the node's ports.

@@ -105,7 +105,10 @@ async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn std::
         tracing::info!("stopping");
     };
     serve(node, Arc::clone(&ledger), listeners, limits, terms, shutdown).await?;
-    ledger.close().await?;
+    // Everything else that held it has ended.
+    if let Some(ledger) = Arc::into_inner(ledger) {
+        ledger.close().await?;
+    }
     Ok(())
 }
 

@@ -115,7 +115,7 @@ pub async fn serve(
     }
     let boot =
         BootServer::new(BootService::new(Arc::clone(&node))).max_decoding_message_size(MAX_REQUEST_BYTES);
-    let audit = AuditServer::new(AuditService::new(Arc::clone(&node), ledger)).max_decoding_message_size(1024);
+    let audit = AuditServer::new(AuditService::new(ledger)).max_decoding_message_size(1024);
     let public =
         PublicServer::new(PublicService::new(Arc::clone(&node))).max_decoding_message_size(1024);
     let mut server = Server::builder()

@@ -129,7 +129,7 @@ impl Node {
 
     /// Every entry of its log, in order: starts and standings too.
     pub fn log(&self) -> Vec<Entry> {
-        log::read(&self.ledger_folder(), self.address)
+        log::read(&self.ledger_folder().join("log"), self.address)
     }
 
     /// Every decision about an app, in order: its leaf hash, and what it says in JSON.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use kms_attestation::refusal::Refusal;
-use kms_ledger::record::{KeyKind, Subject};
+use kms_ledger::record::Subject;
 use kms_proto::v1::{SignAppCertificateRequest, SignAppCertificateResponse};
 
 use super::release::{reference, underivable};
@@ -46,7 +46,7 @@ pub(super) async fn sign(
     let ca = node.root.app_ca(identity.app_id, policy, now).map_err(|error| underivable(&error))?;
     let leaf = ca.issue_leaf(&request, policy, now).map_err(Refusal::lift::<Code>)?;
     draft.certificate(leaf.der.clone().into());
-    let appended = draft.allow(node, &reading.decision, &[KeyKind::AppCertificate]).await?;
+    let appended = draft.allow(node, &reading.decision).await?;
     let chain = vec![leaf.der, ca.certificate().der.clone(), node.root.root_ca().certificate().to_vec()];
     Ok(SignAppCertificateResponse { chain, record: Some(reference(&appended)) })
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use kms_chain::Question;
-use kms_ledger::record::KeyKind;
 use kms_ledger::store::Appended;
 use kms_proto::v1::{AppKeys, GetAppKeysResponse, RecordReference};
 use kms_verdict::{Allowed, Verdict};
@@ -14,9 +13,6 @@ use crate::node::Node;
 use crate::record::{Budget, Draft};
 use crate::refusal::{NodeCode, Refused};
 use crate::server::Released;
-
-/// What a release hands over, as a record names it.
-const RELEASED: [KeyKind; 3] = [KeyKind::AppDisk, KeyKind::AppEnv, KeyKind::AppSigning];
 
 /// A release on its way.
 pub(crate) struct Release<State> {
@@ -53,7 +49,7 @@ impl Release<Authorised> {
     /// Records it, for good. Refused with `record-unavailable`.
     pub(crate) async fn record(self) -> Result<Release<Recorded>, Refused> {
         let Self { node, draft, allowed, state: Authorised } = self;
-        let appended = draft.allow(&node, &allowed.decision, &RELEASED).await?;
+        let appended = draft.allow(&node, &allowed.decision).await?;
         Ok(Release { node, draft, allowed, state: Recorded(appended) })
     }
 }

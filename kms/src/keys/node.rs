@@ -3,7 +3,7 @@
 use std::fmt;
 
 use kms_client::secret::Secret;
-use kms_ledger::tree::note::LogSigner;
+use kms_ledger::note::LogSigner;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 use super::error::KeyError;

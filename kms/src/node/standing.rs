@@ -135,7 +135,7 @@ impl Node {
 
     async fn record_standing(&self, draft: &Draft, outcome: Result<Decision, Refused>) {
         let recorded = match outcome {
-            Ok(decision) => draft.allow(self, &decision, &[]).await.map(drop),
+            Ok(decision) => draft.allow(self, &decision).await.map(drop),
             Err(refused) => Err(draft.deny(self, Budget::Own, refused).await),
         };
         if let Err(refused) = recorded {

@@ -3,15 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kms_attestation::refusal::{Refusal, StableCode as _};
+use kms_attestation::refusal::StableCode as _;
 use kms_attestation::{BootIdentity, CheckedCollateral, SessionBinding};
-use kms_chain::{BlockRef, Decision as ChainDecision, Witness};
-use kms_ledger::record::{
-    Binding, Block, Decision, Event, Evidence, Identity, KeyKind, Outcome, Subject, Who, bounded_text,
-};
-use kms_ledger::replay::witness_blob;
+use kms_chain::{Decision as ChainDecision, Witness};
+use kms_ledger::record::{Binding, Decision, Event, Evidence, Outcome, Subject, Who};
 use kms_ledger::store::{Appended, Priority, StoreFault};
-use kms_ledger::{Blob, BlobId};
+use kms_ledger::{Blob, BlobId, witness_blob};
 
 use super::books::Budget;
 use crate::node::Node;
@@ -84,7 +81,7 @@ impl Draft {
     }
 
     pub(crate) fn identify(&mut self, identity: &BootIdentity) {
-        self.decision.who = Who::Open(Identity::from(identity));
+        self.decision.who = Who::of(Some(identity));
     }
 
     fn keep(&mut self, blob: Blob) -> BlobId {
@@ -94,17 +91,8 @@ impl Draft {
     }
 
     /// Records that it is allowed, by what the chain said.
-    pub(crate) async fn allow(
-        &self,
-        node: &Node,
-        chain: &ChainDecision,
-        released: &[KeyKind],
-    ) -> Result<Appended, Refused> {
-        let outcome = Outcome::Allow {
-            latest: block(&chain.latest),
-            finalized: chain.finalized.as_ref().map(block),
-            released: released.to_vec(),
-        };
+    pub(crate) async fn allow(&self, node: &Node, chain: &ChainDecision) -> Result<Appended, Refused> {
+        let outcome = Outcome::allow(self.decision.subject, chain);
         let appended = self.append(node, outcome, Priority::Release).await.map_err(|fault| unrecorded(&fault))?;
         if self.decision.subject != Subject::Node {
             node.metrics.release_recorded(self.decision.subject);
@@ -117,9 +105,7 @@ impl Draft {
         if !node.books.take(budget, refused.code.as_str()) {
             return refused;
         }
-        let Refusal { code, found, expected } = &refused;
-        let (found, expected) = (bounded_text(found), bounded_text(expected));
-        let outcome = Outcome::Deny { code: code.as_str().to_owned(), found, expected };
+        let outcome = Outcome::deny(&refused);
         match (self.append(node, outcome, Priority::Other).await, budget) {
             // What proved nothing is refused in any case; that its sample is not kept changes nothing for the caller.
             (Err(fault), Budget::Device(_) | Budget::Own) => unrecorded(&fault),
@@ -136,10 +122,6 @@ impl Draft {
         let event = Event::Decision(Box::new(decision));
         node.recorder.append(node.entry(self.now, event, self.blobs.clone(), priority)).await
     }
-}
-
-fn block(block: &BlockRef) -> Block {
-    Block { number: block.number, hash: block.hash.0, timestamp: block.timestamp }
 }
 
 /// Refused: the decision is not on disk.
