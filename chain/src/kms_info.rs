@@ -16,9 +16,7 @@ use crate::anchor::{Anchor, VerifiedHead};
 use crate::bindings::kms::DstackKms::kmsInfoCall;
 use crate::deny::{ChainDeny, ChainDenyCode};
 use crate::evm::CallEnd;
-use crate::replay::{
-    BlockRef, Caller, ReplayError, authenticate, check_slack, check_subject, keep_used,
-};
+use crate::replay::{BlockRef, Caller, ReplayError, authenticate, check_slack, check_subject, keep_used};
 use crate::witness::Witness;
 
 /// The most storage slots that the read may take: 32 KiB of keys, quote and event log together. A provider proves so many in
@@ -84,11 +82,7 @@ fn establish(anchor: &Anchor, witness: &Witness) -> Result<(KmsInfo, HashSet<B25
     Ok((info, used))
 }
 
-fn at_head(
-    witness: &Witness,
-    head: &VerifiedHead,
-    used: &mut HashSet<B256>,
-) -> Result<KmsInfo, ReplayError> {
+fn at_head(witness: &Witness, head: &VerifiedHead, used: &mut HashSet<B256>) -> Result<KmsInfo, ReplayError> {
     let mut caller = Caller::new(witness, head, MAX_INFO_SLOTS);
     caller.expect_kms()??;
     let end = caller.call_kms(call_data())??;

@@ -15,7 +15,7 @@ use kms_chain::{
     Anchor, ChainDeny, ChainDenyCode, DevSource, GrantAt, HeadSource, InfoReading, Question, Witness,
     read_kms_info, replay, replay_kms_info,
 };
-use proxy_support::{Lie, Proxy, always, honest, results_of, Reply};
+use proxy_support::{Lie, Proxy, Reply, always, honest, results_of};
 use reading_support::{ask, client, dev_anchor, now};
 use serde_json::json;
 

@@ -87,6 +87,17 @@ impl Chain {
         self.govern(&DstackKms::removeKmsDeviceCall { deviceId: B256::from(device.0) });
     }
 
+    /// Governance publishes the root public keys: the signer's, and the root CA's in DER.
+    pub fn publish_root(&self, k256: &[u8], ca: &[u8]) {
+        let info = DstackKms::KmsInfo {
+            k256Pubkey: k256.to_vec().into(),
+            caPubkey: ca.to_vec().into(),
+            quote: vec![7; 5006].into(),
+            eventlog: b"[]".to_vec().into(),
+        };
+        self.govern(&DstackKms::setKmsInfoCall { info });
+    }
+
     /// How often there is a block by itself; 0 for never.
     pub fn seconds_between_blocks(&self, seconds: u64) {
         self.contracts.anvil.expect::<Value>("evm_setIntervalMining", &json!([seconds]));

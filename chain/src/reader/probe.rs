@@ -17,9 +17,9 @@ use crate::abi::{
 };
 use crate::answers::AccessList;
 use crate::evm::{CALL_GAS, GETTER_GAS};
+use crate::kms_info;
 use crate::question::Question;
 use crate::rpc::RpcCall;
-use crate::kms_info;
 use crate::state::{MAX_ACCOUNTS, Missing};
 
 /// What to fetch at one block: accounts, each with slots.

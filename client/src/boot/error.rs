@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use kms_attestation::refusal::DenyClass;
 use kms_attestation::DenyReason;
 use kms_attestation::platform::PlatformError;
+use kms_attestation::refusal::DenyClass;
 #[cfg(feature = "chain")]
 use kms_chain::ChainDeny;
 use kms_proto::ERROR_DOMAIN;
@@ -38,7 +38,9 @@ pub enum BootError {
         expected: String,
     },
     /// The contract says something else than the pins.
-    #[error("pins-contradicted: found {found} (expected {expected}); correct the pins, or kmsInfo of the contract")]
+    #[error(
+        "pins-contradicted: found {found} (expected {expected}); correct the pins, or kmsInfo of the contract"
+    )]
     PinsContradicted {
         /// What the chain says.
         found: String,

@@ -17,8 +17,8 @@ use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
-use super::error::BootError;
 use super::certificate::{AppCertificate, LeafRequest};
+use super::error::BootError;
 use super::keys::AppKeys;
 use super::node::{self, VerifiedNode};
 use super::tls::{self, Connection};

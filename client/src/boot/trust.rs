@@ -83,7 +83,10 @@ impl Trust {
     }
 
     /// The root that a node must have.
-    #[cfg_attr(not(feature = "chain"), expect(clippy::unused_async, reason = "the chain is asked where there is one"))]
+    #[cfg_attr(
+        not(feature = "chain"),
+        expect(clippy::unused_async, unused_variables, reason = "the chain is asked where there is one")
+    )]
     pub(super) async fn roots(&self, clock: Clock) -> Result<Roots, BootError> {
         let pinned = self.pins.as_ref().map(Pins::roots);
         #[cfg(feature = "chain")]
@@ -94,12 +97,14 @@ impl Trust {
                 None => Ok(published),
             };
         }
-        let _ = clock;
         pinned.ok_or(BootError::Guest { what: "pins" })
     }
 
     /// Refuses a node whose measurement is not pinned, or that the contract does not allow.
-    #[cfg_attr(not(feature = "chain"), expect(clippy::unused_async, reason = "the chain is asked where there is one"))]
+    #[cfg_attr(
+        not(feature = "chain"),
+        expect(clippy::unused_async, unused_variables, reason = "the chain is asked where there is one")
+    )]
     pub(super) async fn admit(
         &self,
         quote: &VerifiedQuote,
@@ -113,7 +118,6 @@ impl Trust {
         if let Some(chain) = &self.chain {
             chain.admit(quote, os_image_manifest, clock.now()).await?;
         }
-        let _ = (os_image_manifest, clock);
         Ok(())
     }
 }

@@ -12,6 +12,8 @@
     reason = "tests"
 )]
 
+mod app_certificate;
+mod chain_pins;
 mod client;
 mod codes;
 mod crash;

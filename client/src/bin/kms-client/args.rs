@@ -67,7 +67,8 @@ pub(crate) struct Args {
 impl Args {
     /// Which KMS is trusted. Needs a tokio runtime.
     pub(crate) fn trust(&self) -> Result<Trust, Failure> {
-        let parse = |path| Pins::parse(&files::read(path)?).map_err(|error| Failure::usage(error.to_string()));
+        let parse =
+            |path| Pins::parse(&files::read(path)?).map_err(|error| Failure::usage(error.to_string()));
         let pins = self.pins.as_deref().map(parse).transpose()?;
         match (pins, self.chain.pins()?) {
             (Some(pins), None) => Ok(Trust::pinned(pins)),

@@ -41,7 +41,8 @@ impl LeafArgs {
         if self.certificate_for.is_empty() {
             return Ok(None);
         }
-        let usages: BTreeSet<LeafUsage> = self.certificate_usage.iter().copied().map(LeafUsage::from).collect();
+        let usages: BTreeSet<LeafUsage> =
+            self.certificate_usage.iter().copied().map(LeafUsage::from).collect();
         let request = LeafRequest::new(&self.certificate_for, usages, self.certificate_lifetime);
         request.map(Some).map_err(|error| Failure::usage(error.to_string()))
     }
