@@ -112,7 +112,9 @@ async fn kms_info__should_not_be_what_a_provider_makes_of_it() {
     assert_eq!(through(honest()).await.unwrap()[..], KEY);
     let value = results_of("eth_getProof", |_, proof| {
         if let Some(slots) = proof["storageProof"].as_array_mut() {
-            slots.iter_mut().for_each(|slot| slot["value"] = json!("0x43"));
+            for slot in slots {
+                slot["value"] = json!("0x43");
+            }
         }
     });
     assert_eq!(through(value).await.unwrap_err().code, ChainDenyCode::ProofValueMismatch);

@@ -13,8 +13,7 @@ use crate::Failure;
 #[derive(Args)]
 #[command(next_help_heading = "Pins on chain")]
 pub(crate) struct ChainArgs {
-    /// The KMS contract, DstackKms: its kmsInfo names the root keys, and it must allow the node. Everything is read with
-    /// proofs
+    /// The KMS contract: it names the root keys, and must allow the node. Everything is read with proofs
     #[arg(long, value_name = "ADDRESS", value_parser = address, requires_all = ["chain_id", "rpc"])]
     kms_contract: Option<alloy::primitives::Address>,
     /// The id of the chain that the contract is on

@@ -18,14 +18,14 @@ const LINE_BYTES: usize = 48;
 #[command(next_help_heading = "A certificate for the app")]
 pub(crate) struct LeafArgs {
     /// Also get a certificate for these DNS names, of a new P-256 key: certificate.key.pem and certificate.chain.pem
-    #[arg(long, value_name = "NAME", num_args = 1.., requires = "out")]
-    certificate_for: Vec<String>,
+    #[arg(long = "certificate-for", value_name = "NAME", num_args = 1.., requires = "out")]
+    names: Vec<String>,
     /// What it is for
-    #[arg(long, value_name = "USAGE", num_args = 1.., default_values = ["server"])]
-    certificate_usage: Vec<Usage>,
+    #[arg(long = "certificate-usage", value_name = "USAGE", num_args = 1.., default_values = ["server"])]
+    usages: Vec<Usage>,
     /// How long it is valid, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
-    certificate_lifetime: u64,
+    #[arg(long = "certificate-lifetime", value_name = "SECONDS", default_value_t = 86_400)]
+    lifetime: u64,
 }
 
 /// As [`LeafUsage`].
@@ -38,12 +38,11 @@ enum Usage {
 impl LeafArgs {
     /// The request, if there is one.
     pub(crate) fn request(&self) -> Result<Option<LeafRequest>, Failure> {
-        if self.certificate_for.is_empty() {
+        if self.names.is_empty() {
             return Ok(None);
         }
-        let usages: BTreeSet<LeafUsage> =
-            self.certificate_usage.iter().copied().map(LeafUsage::from).collect();
-        let request = LeafRequest::new(&self.certificate_for, usages, self.certificate_lifetime);
+        let usages: BTreeSet<LeafUsage> = self.usages.iter().copied().map(LeafUsage::from).collect();
+        let request = LeafRequest::new(&self.names, usages, self.lifetime);
         request.map(Some).map_err(|error| Failure::usage(error.to_string()))
     }
 }
