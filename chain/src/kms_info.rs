@@ -96,8 +96,10 @@ fn decode(answer: &[u8], latest: BlockRef) -> Result<KmsInfo, ChainDeny> {
     if answer.len() > MAX_INFO_BYTES {
         return Err(bytes());
     }
-    let parts = <(Bytes, Bytes, Bytes, Bytes)>::abi_decode_params_validate(answer).map_err(|_| bytes())?;
-    let (k256_public_key, ca_public_key, quote, event_log) = parts;
+    let parts = <(Bytes, Bytes, Bytes, Bytes)>::abi_decode_params_validate(answer);
+    // Decoding alone ignores bytes that nothing points at.
+    let parts = parts.ok().filter(|parts| parts.abi_encode_params() == answer);
+    let (k256_public_key, ca_public_key, quote, event_log) = parts.ok_or_else(bytes)?;
     if k256_public_key.is_empty() || ca_public_key.is_empty() {
         let expected = "both root public keys";
         return Err(ChainDeny::new(ChainDenyCode::KmsInfoUnusable, "a key that is not set", expected));

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use hyper::Uri;
-use kms_chain::rpc::host_of;
 use kms_chain::{Rpc, RpcFault, RpcLimits, Transport};
 
 use super::fault::FaultCode;
@@ -40,11 +39,19 @@ impl RpcUrl {
 
     fn parse(text: &str) -> Result<Self, &'static str> {
         let uri: Uri = text.parse().map_err(|_| "something else")?;
+        let authority = uri.authority().ok_or("a URL without a host")?;
         if text.len() > MAX_URL_BYTES {
             return Err("a URL that is too long");
         }
-        let host = host_of(&uri)?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        if authority.as_str().contains('@') {
+            return Err("a URL with a user name");
+        }
+        let host = authority.host();
+        // Hosts are counted as text: one host must not be spelled in two ways.
+        if host.ends_with('.') || host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Err("a host in capitals, or with a dot at its end");
+        }
+        if !matches!(uri.scheme_str(), Some("http" | "https")) || host.is_empty() {
             return Err("a URL that is neither http nor https");
         }
         Ok(Self { host: host.to_owned(), url: text.to_owned() })
