@@ -3,11 +3,14 @@
 //! ```text
 //! HeadFeed ─▶ current heads ─┐
 //! Question, now ─────────────┴─▶ read from a provider ──fault of that provider──▶ read from the next ─▶ Reading
+//!                                                        └──the last one, and a proof was wrong──▶ once more
 //! ```
 //!
 //! A provider that fails or lies about one question costs time, not the answer: any provider's answer is believed for
-//! its proofs alone. What the chain itself says, and what is wrong with the heads, no other provider would change.
-//! Called by the node and by guests that pin the chain. Threats: a provider that is down, slow, behind or lying.
+//! its proofs alone. A proof that does not hold is mostly bad luck, of a provider that answers from the next block: where
+//! no provider has answered, the first such one is asked once more. What the chain itself says, and what is wrong with
+//! the heads, no other answer would change. Called by the node and by guests that pin the chain. Threats: a provider that is down, slow,
+//! behind or lying.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -74,27 +77,37 @@ impl ContractReader {
 
     /// Asks at the heads as they are now; `now` in Unix seconds.
     ///
-    /// Refused with a code of class `Head`, or with the last provider's fault where every provider failed.
+    /// Makes at most one read more than there are providers, and waits for nothing in between; a deadline is the caller's
+    /// to set, by dropping the future. Refused with a code of class `Head`, or with the fault of the provider that was
+    /// asked last where every provider failed.
     pub async fn ask(&self, question: &Question, now: u64) -> Result<Reading, ChainDeny> {
-        let (latest, finalized) = self.heads()?;
-        let mut fault = None;
+        let (mut fault, mut unproven) = (None, None);
         for (index, rpc) in self.in_turn() {
-            let outcome = read(rpc, &self.anchor, question, latest.clone(), finalized.clone(), now).await;
+            let (latest, finalized) = self.heads()?;
+            let outcome = read(rpc, &self.anchor, question, latest, finalized, now).await;
             match self.settle(index, rpc, outcome) {
                 Settled::Answer(outcome) => return outcome,
-                Settled::Fault(deny) => fault = Some(deny),
+                Settled::Fault(deny) => {
+                    if deny.code.class() == DenyClass::Proof {
+                        unproven.get_or_insert((index, rpc));
+                    }
+                    fault = Some(deny);
+                }
             }
         }
-        Err(fault.unwrap_or_else(no_provider))
+        let Some((index, rpc)) = unproven else { return Err(fault.unwrap_or_else(no_provider)) };
+        let (latest, finalized) = self.heads()?;
+        let outcome = read(rpc, &self.anchor, question, latest, finalized, now).await;
+        self.settle(index, rpc, outcome).into_result()
     }
 
     /// Reads the root public keys that the contract publishes; `now` in Unix seconds. Refused as [`Self::ask`] is, or with
-    /// what is wrong with them.
+    /// what is wrong with them. No provider is asked twice: whoever reads this tries again.
     pub async fn kms_info(&self, now: u64) -> Result<InfoReading, ChainDeny> {
-        let (latest, finalized) = self.heads()?;
         let mut fault = None;
         for (index, rpc) in self.in_turn() {
-            let outcome = read_kms_info(rpc, &self.anchor, latest.clone(), finalized.clone(), now).await;
+            let (latest, finalized) = self.heads()?;
+            let outcome = read_kms_info(rpc, &self.anchor, latest, finalized, now).await;
             match self.settle(index, rpc, outcome) {
                 Settled::Answer(outcome) => return outcome,
                 Settled::Fault(deny) => fault = Some(deny),
@@ -118,7 +131,7 @@ impl ContractReader {
         match outcome {
             Err(deny) if is_the_providers(&deny) => {
                 let (provider, code) = (rpc.host(), deny.code.as_str());
-                tracing::warn!(provider, code, "another provider is asked");
+                tracing::warn!(provider, code, "a provider's answer is not used");
                 Settled::Fault(deny)
             }
             outcome => {
@@ -142,6 +155,15 @@ enum Settled<T> {
     Answer(Result<T, ChainDeny>),
     /// A fault of this provider.
     Fault(ChainDeny),
+}
+
+impl<T> Settled<T> {
+    fn into_result(self) -> Result<T, ChainDeny> {
+        match self {
+            Self::Answer(outcome) => outcome,
+            Self::Fault(deny) => Err(deny),
+        }
+    }
 }
 
 fn no_provider() -> ChainDeny {

@@ -12,6 +12,7 @@
     reason = "tests"
 )]
 
+mod admission;
 mod app_certificate;
 mod chain_pins;
 mod client;
@@ -19,6 +20,7 @@ mod codes;
 mod crash;
 mod dependencies;
 mod happy;
+mod metrics;
 mod refusals;
 mod relays;
 mod transport;
