@@ -118,6 +118,14 @@ impl Simulated {
         crate::http::post(stream, "/fault", &json!({ "kind": kind }));
     }
 
+    /// Lets the PCCS take so long for each answer, from now on.
+    pub fn pccs_slow(&self, delay: Duration) {
+        let address = self.pccs.trim_start_matches("http://");
+        let stream = TcpStream::connect(address).expect("the PCCS");
+        let fault = json!({ "kind": "slow", "delay_ms": delay.as_millis() });
+        crate::http::post(stream, "/fault", &fault);
+    }
+
     /// What goes wrong at the node's agent from now on.
     pub fn agent_fault(&self, kind: &str) {
         let stream = UnixStream::connect(self.node_agent()).expect("the agent");

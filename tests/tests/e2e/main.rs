@@ -12,11 +12,13 @@
     reason = "tests"
 )]
 
+mod admission;
 mod client;
 mod codes;
 mod crash;
 mod dependencies;
 mod happy;
+mod metrics;
 mod refusals;
 mod relays;
 mod transport;
