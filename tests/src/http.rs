@@ -1,18 +1,28 @@
-//! One HTTP request with a JSON body: how tests reach the simulator's switches.
+//! One HTTP request and its JSON: how tests reach the simulator's switches and counters.
 
 use std::io::{Read, Write};
 
 use serde_json::Value;
 
 /// Posts, and expects a success.
-pub fn post(mut stream: impl Read + Write, path: &str, body: &Value) {
-    let body = body.to_string();
+pub fn post(stream: impl Read + Write, path: &str, body: &Value) {
+    exchange(stream, "POST", path, &body.to_string());
+}
+
+/// Gets JSON.
+pub fn get(stream: impl Read + Write, path: &str) -> Value {
+    serde_json::from_str(&exchange(stream, "GET", path, "")).expect("JSON")
+}
+
+/// The body of the answer, which must be a success.
+fn exchange(mut stream: impl Read + Write, method: &str, path: &str, body: &str) -> String {
     let length = body.len();
     let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
     );
     stream.write_all(format!("{head}{body}").as_bytes()).expect("the request is sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 2"), "{path}: {answer}");
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
 }
