@@ -44,12 +44,17 @@ impl Disk {
         self.folder.path().join("disk")
     }
 
-    /// Writes until there is no room.
+    /// Writes until there is no room: again and again, because a file system keeps some back until all is written out.
     pub fn fill(&self) {
         let mut file = File::create(self.filler()).expect("a file");
-        let block = [7; 1024];
-        while file.write_all(&block).is_ok() {}
-        drop(file.sync_all());
+        let mut room = true;
+        while room {
+            room = false;
+            while file.write_all(&[7; 1024]).is_ok() {
+                room = true;
+            }
+            file.sync_all().expect("what was taken is written");
+        }
     }
 
     /// Gives the room back.

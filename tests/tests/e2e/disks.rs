@@ -69,14 +69,10 @@ async fn full_disk__should_stop_releases_until_there_is_room() {
     world.seen_by(&node).await;
     let mut told = Told::default();
 
-    // Before the platform was ever seen: that it was must be on disk too.
     disk.fill();
     unrecorded(&node, &cvm).await;
     disk.free();
     told.granted(&node, &cvm).await;
-    let history: Value = serde_json::from_slice(&fs::read(node.history_file()).unwrap()).unwrap();
-    assert_eq!(history.as_object().unwrap().len(), 1);
-
     disk.fill();
     // The last block of a file may have room for a little more.
     for _ in 0..MANY {
@@ -117,8 +113,14 @@ async fn record__should_stop_releases_while_it_is_read_only_or_elsewhere() {
     let cvm = world.guest(&world.app("read-only"));
     world.seen_by(&node).await;
     let (state, mut told) = (disk.path().join("state"), Told::default());
-    told.granted(&node, &cvm).await;
 
+    // Before the guest's platform was ever seen: that it was must be on disk too, as soon as that is possible.
+    let read_only = ReadOnly::begin(&state);
+    unrecorded(&node, &cvm).await;
+    drop(read_only);
+    told.granted(&node, &cvm).await;
+    let history: Value = serde_json::from_slice(&fs::read(node.history_file()).unwrap()).unwrap();
+    assert_eq!(history.as_object().unwrap().len(), 1);
     let read_only = ReadOnly::begin(&state);
     unrecorded(&node, &cvm).await;
     drop(read_only);
