@@ -3,11 +3,14 @@
 //! ```text
 //! HeadFeed ─▶ current heads ─┐
 //! Question, now ─────────────┴─▶ read from a provider ──fault of that provider──▶ read from the next ─▶ Reading
+//!                                                        └──the last one, and a proof was wrong──▶ once more
 //! ```
 //!
 //! A provider that fails or lies about one question costs time, not the answer: any provider's answer is believed for
-//! its proofs alone. What the chain itself says, and what is wrong with the heads, no other provider would change.
-//! Called by the node and by `kmsctl`. Threats: a provider that is down, slow, behind or lying.
+//! its proofs alone. A proof that does not hold is mostly bad luck, of a provider that answers from the next block: where
+//! no provider has answered, the first such one is asked once more. What the chain itself says, and what is wrong with
+//! the heads, no other answer would change. Called by the node and by `kmsctl`. Threats: a provider that is down, slow,
+//! behind or lying.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,32 +56,52 @@ impl ContractReader {
 
     /// Asks at the heads as they are now; `now` in Unix seconds.
     ///
-    /// Refused with a code of class `Head`, or with the last provider's fault where every provider failed.
+    /// Makes at most one read more than there are providers, and waits for nothing in between; a deadline is the caller's
+    /// to set, by dropping the future. Refused with a code of class `Head`, or with the fault of the provider that was
+    /// asked last where every provider failed.
     pub async fn ask(&self, question: &Question, now: u64) -> Result<Reading, ChainDeny> {
+        let first = self.preferred.load(Ordering::Relaxed);
+        let (mut fault, mut unproven) = (None, None);
+        for (index, rpc) in self.in_turn(first) {
+            match self.read_from(index, rpc, question, now).await {
+                Err(deny) if is_the_providers(&deny) => {
+                    tracing::warn!(
+                        provider = rpc.host(),
+                        code = deny.code.as_str(),
+                        "a provider's answer is not used"
+                    );
+                    if deny.code.class() == DenyClass::Proof {
+                        unproven.get_or_insert((index, rpc));
+                    }
+                    fault = Some(deny);
+                }
+                outcome => return outcome,
+            }
+        }
+        match unproven {
+            Some((index, rpc)) => self.read_from(index, rpc, question, now).await,
+            None => Err(fault.unwrap_or_else(no_provider)),
+        }
+    }
+
+    /// One read at the heads of this moment. A provider whose answer counts is asked first from now on.
+    async fn read_from(
+        &self,
+        index: usize,
+        rpc: &Rpc,
+        question: &Question,
+        now: u64,
+    ) -> Result<Reading, ChainDeny> {
         let Heads { latest, finalized } = self.feed.current()?;
         let finalized = match self.anchor.grant_at() {
             GrantAt::Latest => None,
             GrantAt::LatestAndFinalized => Some(finalized),
         };
-        let first = self.preferred.load(Ordering::Relaxed);
-        let mut fault = None;
-        for (index, rpc) in self.in_turn(first) {
-            match read(rpc, &self.anchor, question, latest.clone(), finalized.clone(), now).await {
-                Err(deny) if is_the_providers(&deny) => {
-                    tracing::warn!(
-                        provider = rpc.host(),
-                        code = deny.code.as_str(),
-                        "another provider is asked"
-                    );
-                    fault = Some(deny);
-                }
-                outcome => {
-                    self.preferred.store(index, Ordering::Relaxed);
-                    return outcome;
-                }
-            }
+        let outcome = read(rpc, &self.anchor, question, latest, finalized, now).await;
+        if !matches!(&outcome, Err(deny) if is_the_providers(deny)) {
+            self.preferred.store(index, Ordering::Relaxed);
         }
-        Err(fault.unwrap_or_else(no_provider))
+        outcome
     }
 
     /// Every provider once, from the given one on.

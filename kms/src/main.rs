@@ -8,12 +8,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use kms_node::assemble::{Assembled, assemble};
+use kms_node::assemble::{Assembled, assemble, bind};
 use kms_node::config::log::LogFormat;
 use kms_node::config::{Config, check_report};
 use kms_node::hardening::harden;
 use kms_node::serve::serve;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A KMS node: releases keys to confidential VMs that the contracts allow.
@@ -95,13 +94,16 @@ fn run(config: &Config) -> ExitCode {
 
 async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn std::error::Error>> {
     let Assembled { node, limits, terms } = assembled;
-    let listener = TcpListener::bind(config.listen.address).await?;
+    let listeners = bind(config).await?;
     // Before anybody is told that it serves, so that no signal finds the default action.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     for setting in config.insecure_settings() {
         tracing::warn!(setting, "insecure");
     }
-    tracing::info!(address = %listener.local_addr()?, node = %config.node.name, policy = %config.policy_digest(), "serving");
+    if let Some(metrics) = &listeners.metrics {
+        tracing::info!(address = %metrics.local_addr()?, "serving metrics");
+    }
+    tracing::info!(address = %listeners.services.local_addr()?, node = %config.node.name, policy = %config.policy_digest(), "serving");
     let shutdown = async move {
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -109,7 +111,7 @@ async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn std::
         }
         tracing::info!("stopping");
     };
-    serve(node, listener, limits, terms, shutdown).await?;
+    serve(node, listeners, limits, terms, shutdown).await?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! A node at work: its services on one port, and what it does by itself.
+//! A node at work: its services on one port, its metrics on another, and what it does by itself.
 //!
 //! ```text
 //! every minute      is this node still allowed?   collateral that is due     (more often while it is not)
@@ -29,11 +29,12 @@ use tonic_health::server::HealthReporter;
 
 use crate::boot::BootService;
 use crate::keys::{DnsName, Lifetime};
+use crate::metrics::{self, NodeState};
 use crate::node::certificate::Issuer;
 use crate::node::{CHECK_AGAIN_AFTER, CHECK_EVERY, Node};
 use crate::public::PublicService;
 use crate::refusal::Refused;
-use crate::server::{ConnectionLimits, ConnectionTimes, accept};
+use crate::server::{Attend, ConnectionLimits, ConnectionTimes, Entrance, Gate};
 
 /// The largest request, in bytes: quote, event log and manifest at their largest, and what frames them.
 const MAX_REQUEST_BYTES: usize = MAX_QUOTE_BYTES + MAX_EVENT_LOG_BYTES + MAX_MANIFEST_BYTES + 1024;
@@ -79,10 +80,18 @@ pub struct CertificateTerms {
     pub renew_every: Duration,
 }
 
+/// The ports of a node, opened.
+pub struct Listeners {
+    /// Of its services.
+    pub services: TcpListener,
+    /// Of its metrics, where they are served.
+    pub metrics: Option<TcpListener>,
+}
+
 /// Serves until `shutdown` ends; then finishes the requests in hand, which takes at most the longest request.
 pub async fn serve(
     node: Arc<Node>,
-    listener: TcpListener,
+    listeners: Listeners,
     limits: ServeLimits,
     terms: CertificateTerms,
     shutdown: impl Future<Output = ()>,
@@ -91,19 +100,26 @@ pub async fn serve(
     // Until it is found to be allowed, it is not: by itself, the reporter would say that the server is SERVING.
     report(&health, ServingStatus::NotServing).await;
     let (secured, connections) = mpsc::channel(HANDED_OVER);
-    let certificates = node.certificates.subscribe();
-    let accepting = tokio::spawn(accept(listener, certificates, limits.connections, limits.times, secured));
+    let gate = Arc::new(Gate::new(limits.connections));
+    let (certificates, metrics) = (node.certificates.subscribe(), Arc::clone(&node.metrics));
+    let attend = Attend::new(limits.request, Arc::clone(&metrics));
+    let entrance = Entrance { gate: Arc::clone(&gate), times: limits.times, certificates, metrics, secured };
+    let accepting = tokio::spawn(entrance.accept(listeners.services));
     let no_more = accepting.abort_handle();
-    let background = [
+    let mut background = vec![
         accepting,
         tokio::spawn(keep_standing(Arc::clone(&node), health)),
         tokio::spawn(keep_certificate(Arc::clone(&node), terms)),
     ];
+    if let Some(listener) = listeners.metrics {
+        let registry = node.metrics.registry(NodeState { node: Arc::clone(&node), gate });
+        background.push(tokio::spawn(metrics::serve(listener, registry)));
+    }
     let boot =
         BootServer::new(BootService::new(Arc::clone(&node))).max_decoding_message_size(MAX_REQUEST_BYTES);
     let public = PublicServer::new(PublicService::new(node)).max_decoding_message_size(1024);
     let mut server = Server::builder()
-        .timeout(limits.request)
+        .layer(attend)
         .max_concurrent_streams(MAX_STREAMS)
         .http2_max_header_list_size(MAX_HEADER_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE))

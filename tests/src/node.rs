@@ -94,6 +94,13 @@ impl Node {
         self.address
     }
 
+    /// Where its metrics are, if they are served.
+    pub fn metrics(&self) -> SocketAddr {
+        let said = self.process.said();
+        let address = said.lines().find_map(|line| address_in(line, "serving metrics"));
+        address.expect("a node with metrics.address")
+    }
+
     /// Its process.
     pub fn process(&self) -> &Process {
         &self.process
@@ -211,9 +218,13 @@ fn run(folder: &Path, settings: &[String], signals: Signals) -> Process {
 
 /// The address, from the line of the log that tells it.
 fn listening(line: &str) -> Option<SocketAddr> {
+    address_in(line, "serving")
+}
+
+fn address_in(line: &str, message: &str) -> Option<SocketAddr> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = &line["fields"];
-    (fields["message"] == "serving").then(|| fields["address"].as_str()?.parse().ok())?
+    (fields["message"] == message).then(|| fields["address"].as_str()?.parse().ok())?
 }
 
 fn write_configuration(folder: &Path, state: &Path, chain: &Chain, simulated: &Simulated) {

@@ -124,11 +124,17 @@ impl Simulated {
     /// How often the PCCS was asked, for anything.
     pub fn pccs_asked(&self) -> u64 {
         let counts = crate::http::get(self.pccs_stream(), "/counts");
+        let counts: Value = serde_json::from_str(&counts).expect("JSON");
         counts.as_object().expect("counts").values().filter_map(Value::as_u64).sum()
     }
 
     fn pccs_stream(&self) -> TcpStream {
         TcpStream::connect(self.pccs.trim_start_matches("http://")).expect("the PCCS")
+    }
+
+    /// Lets the PCCS take so long for each answer, from now on.
+    pub fn pccs_slow(&self, delay: Duration) {
+        self.pccs_plan(&json!({ "kind": "slow", "delay_ms": delay.as_millis() }));
     }
 
     /// What goes wrong at the node's agent from now on.

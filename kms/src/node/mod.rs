@@ -27,9 +27,10 @@ pub use self::quota::ReleaseLimits;
 pub(crate) use self::quota::{Limited, Quotas};
 pub(crate) use self::standing::Standing;
 pub use self::standing::{CHECK_AGAIN_AFTER, CHECK_EVERY, COUNTS_FOR};
-pub(crate) use self::workers::Workers;
+pub(crate) use self::workers::{Load, Workers};
 pub use self::workers::{OVERLOAD_PAUSE, WorkLimits};
 use crate::keys::{CertificatePolicy, NodeId, RootKeys};
+use crate::metrics::Metrics;
 use crate::record::{NodeStamp, Recorder};
 use crate::refusal::{NodeCode, Refused};
 
@@ -56,6 +57,7 @@ pub struct Node {
     pub(crate) nonce_lifetime: Duration,
     pub(crate) policy_digest: [u8; 32],
     pub(crate) insecure_settings: Vec<String>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Node {

@@ -89,6 +89,7 @@ const SINGLE: &[(&str, FaultCode, &str)] = &[
     ("limits.connections=0", FaultCode::OutOfRange, "limits.connections"),
     ("limits.connections_per_address=4097", FaultCode::Conflict, "limits.connections_per_address"),
     ("limits.handshakes=4097", FaultCode::Conflict, "limits.handshakes"),
+    ("limits.handshakes_per_address=257", FaultCode::Conflict, "limits.handshakes_per_address"),
     ("limits.handshake_timeout_ms=20001", FaultCode::Conflict, "limits.handshake_timeout_ms"),
     ("limits.idle_timeout_s=601", FaultCode::Conflict, "limits.idle_timeout_s"),
     ("limits.nonce_lifetime_s=301", FaultCode::OutOfRange, "limits.nonce_lifetime_s"),

@@ -12,6 +12,7 @@
     reason = "tests"
 )]
 
+mod admission;
 mod client;
 mod codes;
 mod crash;
@@ -20,6 +21,7 @@ mod disks;
 mod finality;
 mod grace;
 mod happy;
+mod metrics;
 mod quorum;
 mod refusals;
 mod relays;

@@ -9,7 +9,6 @@ use kms_tests::guest::{compose, compose_hash};
 use kms_tests::simulated::COLD_HOST;
 use kms_tests::wire::{CORRECT, ClientCertificate, Wire, granted, handshake};
 use kms_tests::world::{App, World};
-use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -35,7 +34,7 @@ async fn stop__should_finish_what_is_in_hand_and_take_nothing_new() {
     world.chain.seconds_between_blocks(0);
 
     // A request for which collateral is fetched, slowly.
-    world.simulated.pccs_plan(&json!({ "kind": "slow", "delay_ms": 2000 }));
+    world.simulated.pccs_slow(Duration::from_secs(2));
     let asked = world.simulated.pccs_asked();
     let mut wire = Wire::connect(node.address()).await;
     let answer = tokio::spawn(async move { wire.boot_as(&cvm).await });

@@ -1,0 +1,23 @@
+//! The log of decisions: append-only, signed, tiled, with the evidence of every decision beside it.
+//!
+//! ```text
+//! Record ─▶ canonical bytes ─▶ journal, one fsync for many ─▶ acknowledged: only now may keys leave
+//!                                  │
+//!                                  └─▶ tiles, entry bundles, blobs, checkpoint: static files, for anyone to check
+//! ```
+//!
+//! Owns the record's bytes, the log's files and their proofs. Decides nothing and never sees a secret. Called by
+//! `kms-node`, which appends, and by `kmsctl audit`, which checks. `docs/LEDGER.md` specifies every format here.
+//!
+//! Threats: an operator who hides, alters or reorders decisions; a disk that fails, fills up or is rolled back.
+#![cfg_attr(test, allow(non_snake_case))]
+
+pub mod blob;
+pub mod canonical;
+pub mod hash;
+pub mod record;
+pub mod refusal;
+
+pub use blob::{Blob, BlobId};
+pub use record::Record;
+pub use refusal::{LedgerCode, LedgerRefusal};
