@@ -66,6 +66,7 @@ pub(crate) struct ProvenState<'a> {
     slots: HashMap<(Address, U256), U256>,
     code_owners: BTreeMap<B256, Address>,
     used: HashSet<B256>,
+    max_slots: usize,
 }
 
 impl<'a> ProvenState<'a> {
@@ -78,7 +79,19 @@ impl<'a> ProvenState<'a> {
             slots: HashMap::new(),
             code_owners: BTreeMap::new(),
             used: HashSet::new(),
+            max_slots: MAX_SLOTS,
         }
+    }
+
+    /// The same state, where so many slots may be read.
+    pub(crate) const fn with_max_slots(mut self, max_slots: usize) -> Self {
+        self.max_slots = max_slots;
+        self
+    }
+
+    /// How many slots may be read.
+    pub(crate) const fn max_slots(&self) -> usize {
+        self.max_slots
     }
 
     /// The account, or none where the trie shows that there is none.
@@ -101,7 +114,7 @@ impl<'a> ProvenState<'a> {
         if let Some(known) = self.slots.get(&(address, slot)) {
             return Ok(*known);
         }
-        check_limit(self.slots.len(), MAX_SLOTS, "storage slots")?;
+        check_limit(self.slots.len(), self.max_slots, "storage slots")?;
         let value = match self.account(address)? {
             None => U256::ZERO,
             Some(account) => {

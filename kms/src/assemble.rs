@@ -21,7 +21,7 @@ use kms_attestation::pccs::{
     CachePolicy, CollateralCache, CollateralClient, CollateralStore, FetchLimits, Source, SystemClock,
 };
 use kms_attestation::platform::Platform;
-use kms_chain::{Anchor, ContractReader, DevSource, HeadFeed, QuorumSource, Rpc, RpcLimits};
+use kms_chain::{Anchor, ContractReader, Rpc, RpcLimits};
 use kms_ledger::record::RootOrigin;
 use kms_ledger::store::{Store, StoreFault, StoreOptions};
 use kms_verdict::Judge;
@@ -29,7 +29,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
-use crate::config::{Config, Providers, RootSource};
+use crate::config::{Config, RootSource};
 use crate::hardening::{Hardened, HardeningError};
 use crate::keys::{CertificateDeny, KeyError, RootSecret};
 use crate::metrics::{Measured, Metrics};
@@ -232,17 +232,7 @@ fn contract_reader(config: &Config, anchor: Anchor) -> Result<ContractReader, St
         |url: &crate::config::RpcUrl| url.client(chain.transport, RpcLimits::default()).map(Arc::new);
     let rpcs: Vec<Arc<Rpc>> =
         chain.providers.urls().iter().map(client).collect::<Result<_, _>>().map_err(unusable)?;
-    let feed = match &chain.providers {
-        Providers::InsecureDev(_) => {
-            let provider = rpcs.first().ok_or_else(|| unusable("no provider"))?;
-            HeadFeed::spawn(DevSource::new(Arc::clone(provider)).map_err(unusable)?, chain.timing)
-        }
-        Providers::Quorum { threshold, .. } => {
-            let source = QuorumSource::new(rpcs.clone(), chain.chain_id, *threshold, chain.confirmations);
-            HeadFeed::spawn(source.map_err(unusable)?, chain.timing)
-        }
-    };
-    ContractReader::new(anchor, feed, rpcs).map_err(unusable)
+    ContractReader::spawn(anchor, rpcs, chain.confirmations, chain.timing).map_err(unusable)
 }
 
 fn root_secret(source: &RootSource, hardened: &Hardened) -> Result<(RootOrigin, RootSecret), StartError> {

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use kms_node::assemble::{Assembled, assemble, bind};
@@ -48,6 +49,10 @@ struct ConfigArgs {
     set: Vec<String>,
 }
 
+/// How long the end waits for jobs on threads of their own: a verification takes a millisecond, a name that the system
+/// looks up may take many seconds, and nobody needs either any more.
+const LAST_JOBS: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let (Command::Run(args) | Command::Config(ConfigCommand::Check(args))) = &cli.command;
@@ -72,10 +77,12 @@ fn run(config: &Config) -> ExitCode {
     let outcome = harden(config.node.memory_lock).map_err(|error| error.to_string()).and_then(|hardened| {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| error.to_string())?;
-        runtime.block_on(async {
+        let outcome = runtime.block_on(async {
             let assembled = assemble(config, &hardened).await.map_err(|error| error.to_string())?;
             work(config, assembled).await.map_err(|error| error.to_string())
-        })
+        });
+        runtime.shutdown_timeout(LAST_JOBS);
+        outcome
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -89,6 +96,8 @@ fn run(config: &Config) -> ExitCode {
 async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn std::error::Error>> {
     let Assembled { node, ledger, limits, terms } = assembled;
     let listeners = bind(config).await?;
+    // Before anybody is told that it serves, so that no signal finds the default action.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     for setting in config.insecure_settings() {
         tracing::warn!(setting, "insecure");
     }
@@ -96,7 +105,6 @@ async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn std::
         tracing::info!(address = %metrics.local_addr()?, "serving metrics");
     }
     tracing::info!(address = %listeners.services.local_addr()?, node = %config.node.name, policy = %config.policy_digest(), "serving");
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let shutdown = async move {
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -105,10 +113,8 @@ async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn std::
         tracing::info!("stopping");
     };
     serve(node, Arc::clone(&ledger), listeners, limits, terms, shutdown).await?;
-    // Everything else that held it has ended.
-    if let Some(ledger) = Arc::into_inner(ledger) {
-        ledger.close().await?;
-    }
+    // What was recorded to the very end, the stop too.
+    ledger.publish().await?;
     Ok(())
 }
 

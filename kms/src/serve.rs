@@ -1,10 +1,11 @@
 //! A node at work: its services on one port, its metrics on another, and what it does by itself.
 //!
 //! ```text
-//! every minute   is this node still allowed?   collateral that is due     (more often while it is not)
-//! every hour     a new certificate with a new quote
+//! every minute      is this node still allowed?   collateral that is due     (more often while it is not)
+//! every half hour   a new certificate with a new quote
 //! ```
 //!
+//! Told to stop, it takes no new connection, finishes the requests in hand, and does not wait for peers that never end.
 //! Health (`grpc.health.v1`) says SERVING only while the node may release keys. Owns the limits of HTTP/2; those of
 //! connections are in `server`, those of work in `node`.
 
@@ -21,8 +22,8 @@ use kms_proto::v1::audit_server::AuditServer;
 use kms_proto::v1::boot_server::BootServer;
 use kms_proto::v1::public_server::PublicServer;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
@@ -47,6 +48,11 @@ const MAX_STREAMS: u32 = 8;
 const MAX_HEADER_BYTES: u32 = 8 * 1024;
 /// How often an idle peer is asked whether it is still there, and how long it may take to answer.
 const KEEPALIVE: Duration = Duration::from_secs(20);
+/// Told to stop, how long the node waits beyond the longest request: for answers to be on their way.
+const STOP_MARGIN: Duration = Duration::from_secs(1);
+/// A renewal of the certificate that failed is tried again after this part of the time between two: before the old one,
+/// which has at least as much left as that time, comes to its end.
+const RENEW_AGAIN: u32 = 10;
 /// How long the first check waits for the first heads.
 const FIRST_HEADS: Duration = Duration::from_secs(10);
 /// Connections that have finished their handshake and wait for tonic to take them.
@@ -86,7 +92,7 @@ pub struct Listeners {
     pub metrics: Option<TcpListener>,
 }
 
-/// Serves until `shutdown` ends; then finishes the requests in hand.
+/// Serves until `shutdown` ends; then finishes the requests in hand, which takes at most the longest request.
 pub async fn serve(
     node: Arc<Node>,
     ledger: Arc<Store>,
@@ -103,8 +109,10 @@ pub async fn serve(
     let (certificates, metrics) = (node.certificates.subscribe(), Arc::clone(&node.metrics));
     let attend = Attend::new(limits.request, Arc::clone(&metrics));
     let entrance = Entrance { gate: Arc::clone(&gate), times: limits.times, certificates, metrics, secured };
+    let accepting = tokio::spawn(entrance.accept(listeners.services));
+    let no_more = accepting.abort_handle();
     let mut background = vec![
-        tokio::spawn(entrance.accept(listeners.services)),
+        accepting,
         tokio::spawn(keep_books(Arc::clone(&node))),
         tokio::spawn(keep_standing(Arc::clone(&node), health)),
         tokio::spawn(keep_certificate(Arc::clone(&node), terms)),
@@ -129,10 +137,30 @@ pub async fn serve(
     if let Ok(reflection) = reflection() {
         router = router.add_service(reflection);
     }
-    let outcome = router.serve_with_incoming_shutdown(ReceiverStream::new(connections), shutdown).await;
+    let (stopping, stopped) = oneshot::channel::<()>();
+    let shutdown = async move {
+        shutdown.await;
+        // With the listener gone, the system refuses who comes now.
+        no_more.abort();
+        drop(stopping);
+    };
+    let serving = router.serve_with_incoming_shutdown(ReceiverStream::new(connections), shutdown);
+    let outcome = tokio::select! {
+        outcome = serving => outcome,
+        () = out_of_time(stopped, limits.request) => Ok(()),
+    };
     background.iter().for_each(tokio::task::JoinHandle::abort);
     node.record_stop().await;
     outcome
+}
+
+/// Comes back when every request that was in hand at the stop must be over. A connection that is still open then has none,
+/// or a peer that does not take its answer: it would keep the node from ending for as long as it lives.
+async fn out_of_time(stopped: oneshot::Receiver<()>, longest_request: Duration) {
+    // Its sender says nothing: that it is gone is the word.
+    drop(stopped.await);
+    sleep(longest_request + STOP_MARGIN).await;
+    tracing::warn!("connections were still open, and are closed");
 }
 
 fn reflection() -> Result<
@@ -176,17 +204,22 @@ async fn report(health: &HealthReporter, status: ServingStatus) {
     }
 }
 
-/// Issues a new certificate from time to time. One that cannot be issued leaves the old one, which clients judge.
+/// Issues a new certificate from time to time. One that cannot be issued leaves the old one, which clients judge, and is
+/// tried again soon.
 async fn keep_certificate(node: Arc<Node>, terms: CertificateTerms) {
-    let mut ticks = interval(terms.renew_every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.tick().await;
+    let mut pause = terms.renew_every;
     loop {
-        ticks.tick().await;
-        match renew(&node, &terms).await {
-            Ok(()) => tracing::info!("a new certificate"),
-            Err(refused) => tracing::error!(%refused, "no new certificate"),
-        }
+        sleep(pause).await;
+        pause = match renew(&node, &terms).await {
+            Ok(()) => {
+                tracing::info!("a new certificate");
+                terms.renew_every
+            }
+            Err(refused) => {
+                tracing::error!(%refused, "no new certificate");
+                terms.renew_every / RENEW_AGAIN
+            }
+        };
     }
 }
 

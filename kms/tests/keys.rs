@@ -9,7 +9,7 @@ use kms_client::secret::Secret;
 use kms_client::signature::{AppKeyStatement, EnvKeyStatement, Freshness};
 use kms_node::hardening::{Hardened, MemoryLocking, harden};
 use kms_node::keys::{
-    AppKeys, AppSigningKey, CertificatePolicy, DnsName, KeyError, NodeId, NodeLogKey, RootKeys, RootSecret,
+    AppKeys, AppSigningKey, CertificatePolicy, DnsName, KeyCode, NodeId, NodeLogKey, RootKeys, RootSecret,
     RootSigner, SignedEnvKey,
 };
 use proptest::prelude::*;
@@ -183,7 +183,7 @@ fn env_key__should_be_endorsed_for_a_while() {
 fn root__should_refuse_a_blank_file_and_never_repeat() {
     let blank = Secret::copy_of(&[0; 32]).unwrap();
     let error = RootSecret::from_secret(RootEpoch::FIRST, blank, &hardened()).err().unwrap();
-    assert_eq!(error, KeyError::BlankRoot);
+    assert_eq!(error.code(), KeyCode::BlankRoot);
     let new = || RootSecret::generate(RootEpoch::FIRST, &hardened()).unwrap();
     assert_ne!(new().expose_for_transfer(), new().expose_for_transfer());
 }

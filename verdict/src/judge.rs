@@ -5,8 +5,8 @@
 
 use kms_attestation::ids::OsImageHash;
 use kms_attestation::{
-    AuthenticQuote, BootIdentity, CheckedCollateral, DenyCode, DenyReason, EventLog, OsImageManifest, Quote,
-    VerifiedQuote, Verifier,
+    AuthenticQuote, BootIdentity, CheckedCollateral, DenyReason, EventLog, OsImageManifest, VerifiedQuote,
+    Verifier, bound_quote,
 };
 use kms_chain::{
     Anchor, AppBootInfo, ChainDeny, ChainDenyCode, Decision, Question, Witness, app_boot_info, kms_boot_info,
@@ -68,12 +68,7 @@ impl Judge {
         collateral: &CheckedCollateral,
         circumstances: Circumstances,
     ) -> Result<AttestedNode, DenyReason> {
-        let quote = Quote::parse(evidence.quote)?;
-        let found = quote.td().report_data;
-        if found != evidence.report_data {
-            let found = format!("report data {found}");
-            return Err(DenyReason::new(DenyCode::BindingMismatch, found, evidence.report_data));
-        }
+        let quote = bound_quote(evidence.quote, evidence.report_data)?;
         let manifest = OsImageManifest::parse(evidence.os_image_manifest)?;
         let Circumstances { now, out_of_date_since } = circumstances;
         let quote = self.verifier.authenticate(&quote, collateral, now)?;

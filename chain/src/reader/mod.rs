@@ -24,15 +24,16 @@ use crate::answers::{AccountProof, SlotProof, read_code};
 use crate::deny::{ChainDeny, ChainDenyCode};
 use crate::evm::{Block, note_missing};
 use crate::header::BlockHeader;
+use crate::kms_info::{self, KmsInfo, MAX_INFO_SLOTS, prune_kms_info, replay_kms_info};
 use crate::question::Question;
 use crate::replay::{Decision, ReplayError, prune, replay};
 use crate::rpc::{Rpc, RpcCall, RpcResult};
-use crate::state::{Missing, ProvenState, StateError};
+use crate::state::{MAX_SLOTS, Missing, ProvenState, StateError};
 use crate::witness::{MAX_WITNESS_BYTES, Witness};
 
 mod probe;
 
-use probe::{Probe, Wanted, probes, take_hint, to_fetch};
+use probe::{Probe, Wanted, info_probes, probes, take_hint, to_fetch};
 
 /// The most rounds of fetching for one decision. An honest access list makes it two.
 pub const MAX_ROUNDS: u32 = 8;
@@ -42,6 +43,17 @@ pub const MAX_ROUNDS: u32 = 8;
 pub struct Reading {
     /// What the chain says.
     pub decision: Decision,
+    /// Why that is so.
+    pub witness: Witness,
+    /// The sequential rounds of requests.
+    pub rounds: u32,
+}
+
+/// The root public keys as the contract publishes them, with the evidence, and what it cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InfoReading {
+    /// What the chain says.
+    pub info: KmsInfo,
     /// Why that is so.
     pub witness: Witness,
     /// The sequential rounds of requests.
@@ -59,20 +71,26 @@ pub async fn read(
 ) -> Result<Reading, ChainDeny> {
     let witness = Witness::new(anchor, question, latest, finalized, clock);
     let probes = probes(question, anchor.contract());
-    let mut gathering = Gathering { rpc, anchor, witness, probes, rounds: 0 };
-    let hints = gathering.hints(question).await;
-    gathering.fetch(&hints).await?;
-    loop {
-        match prune(anchor, &mut gathering.witness) {
-            Ok(()) => {
-                let Gathering { witness, rounds, .. } = gathering;
-                let decision = replay(anchor, &witness)?;
-                return Ok(Reading { decision, witness, rounds });
-            }
-            Err(ReplayError::Missing { item, block }) => gathering.fetch_missing(item, block).await?,
-            Err(ReplayError::Refused(deny)) => return Err(deny),
-        }
-    }
+    let gathering = Gathering { rpc, anchor, witness, probes, max_slots: MAX_SLOTS, rounds: 0 };
+    let app = matches!(question, Question::App(_)).then_some(question.boot_info().appId);
+    let (witness, rounds) = gathering.complete(app, prune).await?;
+    Ok(Reading { decision: replay(anchor, &witness)?, witness, rounds })
+}
+
+/// Reads `kmsInfo()`, proven. Refused as [`read`] is, and with `kms-info-unusable`, `contract-missing` or
+/// `contract-state-limit`.
+pub async fn read_kms_info(
+    rpc: &Rpc,
+    anchor: &Anchor,
+    latest: HeadEvidence,
+    finalized: Option<HeadEvidence>,
+    clock: u64,
+) -> Result<InfoReading, ChainDeny> {
+    let witness = Witness::of_call(anchor, kms_info::call_data(), latest, finalized, clock);
+    let probes = info_probes(anchor.contract());
+    let gathering = Gathering { rpc, anchor, witness, probes, max_slots: MAX_INFO_SLOTS, rounds: 0 };
+    let (witness, rounds) = gathering.complete(None, prune_kms_info).await?;
+    Ok(InfoReading { info: replay_kms_info(anchor, &witness)?, witness, rounds })
 }
 
 struct Gathering<'a> {
@@ -80,6 +98,7 @@ struct Gathering<'a> {
     anchor: &'a Anchor,
     witness: Witness,
     probes: Vec<Probe>,
+    max_slots: usize,
     rounds: u32,
 }
 
@@ -109,6 +128,23 @@ fn at(block: B256) -> Value {
 }
 
 impl Gathering<'_> {
+    /// Fetches until nothing is missing, and gives the evidence without slack, with the rounds that it took.
+    async fn complete(
+        mut self,
+        app: Option<Address>,
+        prune: fn(&Anchor, &mut Witness) -> Result<(), ReplayError>,
+    ) -> Result<(Witness, u32), ChainDeny> {
+        let hints = self.hints(app).await;
+        self.fetch(&hints).await?;
+        loop {
+            match prune(self.anchor, &mut self.witness) {
+                Ok(()) => return Ok((self.witness, self.rounds)),
+                Err(ReplayError::Missing { item, block }) => self.fetch_missing(item, block).await?,
+                Err(ReplayError::Refused(deny)) => return Err(deny),
+            }
+        }
+    }
+
     /// The heads to read at.
     fn blocks(&self) -> impl Iterator<Item = &BlockHeader> {
         [Some(&self.witness.latest), self.witness.finalized.as_ref()]
@@ -127,8 +163,8 @@ impl Gathering<'_> {
     }
 
     /// What the provider says that the calls will touch. Where it says nothing, the contracts themselves.
-    async fn hints(&mut self, question: &Question) -> Vec<(B256, Wanted)> {
-        let (kms, app) = (self.anchor.contract(), question.boot_info().appId);
+    async fn hints(&mut self, app: Option<Address>) -> Vec<(B256, Wanted)> {
+        let kms = self.anchor.contract();
         let blocks: Vec<B256> = self.blocks().map(BlockHeader::hash).collect();
         let calls: Vec<RpcCall> = blocks
             .iter()
@@ -139,10 +175,12 @@ impl Gathering<'_> {
         let mut wanted = Vec::new();
         for block in blocks {
             let mut here = Wanted::from([(kms, BTreeSet::new())]);
-            if matches!(question, Question::App(_)) {
+            if let Some(app) = app {
                 here.entry(app).or_default();
             }
-            results.by_ref().take(self.probes.len()).flatten().for_each(|list| take_hint(&mut here, list));
+            for list in results.by_ref().take(self.probes.len()).flatten() {
+                take_hint(&mut here, list, self.max_slots);
+            }
             wanted.push((block, here));
         }
         wanted
@@ -175,7 +213,7 @@ impl Gathering<'_> {
     fn missing_at(&self, header: &BlockHeader) -> BTreeSet<Missing> {
         let Witness { chain_id, nodes, codes, .. } = &self.witness;
         let block = Block { chain_id: *chain_id, header };
-        let mut state = ProvenState::new(header.state_root(), nodes, codes);
+        let mut state = ProvenState::new(header.state_root(), nodes, codes).with_max_slots(self.max_slots);
         let mut missing = BTreeSet::new();
         for Probe { to, data, gas } in &self.probes {
             note_missing(block, &mut state, &mut missing, *to, data.clone(), *gas);
@@ -225,9 +263,13 @@ impl Gathering<'_> {
         self.check_proof(root, &proof)
     }
 
+    fn state(&self, root: B256) -> ProvenState<'_> {
+        ProvenState::new(root, &self.witness.nodes, &self.witness.codes).with_max_slots(self.max_slots)
+    }
+
     /// Refuses a proof that does not show what it was asked for, or shows something else than the answer claims.
     fn check_proof(&self, root: B256, proof: &AccountProof) -> Result<(), ChainDeny> {
-        let mut state = ProvenState::new(root, &self.witness.nodes, &self.witness.codes);
+        let mut state = self.state(root);
         let account =
             state.account(proof.address).map_err(|error| incomplete(error, proof.claims_no_account()))?;
         if !proof.agrees(account.as_ref()) {
@@ -246,7 +288,7 @@ impl Gathering<'_> {
 
     fn take_code(&mut self, root: B256, address: Address, result: Value) -> Result<(), ChainDeny> {
         let code = read_code(result)?;
-        let mut state = ProvenState::new(root, &self.witness.nodes, &self.witness.codes);
+        let mut state = self.state(root);
         let expected = state.code_hash(address).map_err(|error| incomplete(error, false))?;
         let expected = expected.unwrap_or(KECCAK_EMPTY);
         let found = keccak256(&code);

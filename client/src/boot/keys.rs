@@ -38,6 +38,13 @@ pub struct RecordReference {
     pub leaf_hash: [u8; 32],
 }
 
+impl RecordReference {
+    /// None where it is not of the protocol's form.
+    pub(super) fn read(wire: &wire::RecordReference) -> Option<Self> {
+        Some(Self { index: wire.index, leaf_hash: wire.leaf_hash[..].try_into().ok()? })
+    }
+}
+
 impl AppKeys {
     /// Refused where something is missing, or where the signing key is not endorsed by the pinned root for this app.
     pub(super) fn check(
@@ -46,7 +53,7 @@ impl AppKeys {
         signer: &KmsRootKey,
     ) -> Result<Self, BootError> {
         let missing = |what: &'static str| BootError::Answer { what };
-        let record = response.record.ok_or(missing("record"))?;
+        let record = response.record.as_ref().and_then(RecordReference::read).ok_or(missing("record"))?;
         let keys = response.keys.ok_or(missing("keys"))?;
         let secret = |bytes: Vec<u8>, what| Secret::copy_of(&Zeroizing::new(bytes)).ok_or(missing(what));
         let signing_key = secret(keys.signing_key, "signing key")?;

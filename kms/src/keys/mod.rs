@@ -31,7 +31,7 @@ pub use self::ca::{
     LeafRequest, LeafUsage, Lifetime, MAX_CSR_BYTES, NodeRequest, RootCa, Validity,
 };
 pub use self::derive::{KeyName, Purpose};
-pub use self::error::KeyError;
+pub use self::error::{KeyCode, KeyError};
 pub use self::node::{NodeId, NodeLogKey};
 pub use self::root::{RootKeys, RootPublicKeys, RootSecret, SignedEnvKey};
 pub use self::signer::RootSigner;

@@ -25,14 +25,14 @@ pub struct RootSecret {
 impl RootSecret {
     /// A new root, at bootstrap or rotation.
     pub fn generate(epoch: RootEpoch, hardened: &Hardened) -> Result<Self, KeyError> {
-        let bytes = Secret::random().map_err(|_| KeyError::NoRandomness)?;
+        let bytes = Secret::random().map_err(|_| KeyError::no_randomness())?;
         Self::from_secret(epoch, bytes, hardened)
     }
 
     /// A root that a peer or a quorum of operators gave.
     pub fn from_secret(epoch: RootEpoch, bytes: Secret<32>, _hardened: &Hardened) -> Result<Self, KeyError> {
         if *bytes.expose() == [0; 32] {
-            return Err(KeyError::BlankRoot);
+            return Err(KeyError::blank_root());
         }
         Ok(Self { epoch, bytes })
     }

@@ -143,3 +143,47 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn refused(code: NodeCode) -> Refused {
+        Refused::new(code.into(), "x", "y")
+    }
+
+    fn contract_denied() -> Refused {
+        use kms_chain::{ChainDeny, ChainDenyCode};
+        ChainDeny::new(ChainDenyCode::ContractDenied, "x", "y").lift()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn standing__should_outlive_checks_that_could_not_be_made_for_a_while_alone() {
+        let standing = Standing::unknown();
+        assert!(standing.check().is_err());
+        standing.set(Ok(()));
+        // What is asked cannot be found out: providers are down, say.
+        for _ in 0..5 {
+            advance(CHECK_EVERY).await;
+            standing.note(Err(refused(NodeCode::CollateralUnavailable)));
+            assert!(standing.check().is_ok());
+        }
+        advance(Duration::from_secs(1)).await;
+        assert!(standing.check().is_err());
+        standing.set(Ok(()));
+        assert!(standing.check().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn standing__should_end_at_once_with_the_contracts_no() {
+        let standing = Standing::unknown();
+        standing.set(Ok(()));
+        standing.note(Err(contract_denied()));
+        assert!(standing.check().is_err());
+        // From then on nothing but a yes counts.
+        standing.note(Err(refused(NodeCode::CollateralUnavailable)));
+        assert!(standing.check().is_err());
+    }
+}

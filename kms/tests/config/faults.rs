@@ -101,6 +101,8 @@ const SINGLE: &[(&str, FaultCode, &str)] = &[
     ("certificates.zone=KMS.internal", FaultCode::InvalidValue, "certificates.zone"),
     ("certificates.app_ca_lifetime_s=3600", FaultCode::Conflict, "certificates.leaf_max_lifetime_s"),
     ("certificates.node_lifetime_s=86401", FaultCode::OutOfRange, "certificates.node_lifetime_s"),
+    ("certificates.node_renewal_s=4", FaultCode::OutOfRange, "certificates.node_renewal_s"),
+    ("certificates.node_renewal_s=1801", FaultCode::OutOfRange, "certificates.node_renewal_s"),
     ("log.level=loud", FaultCode::InvalidValue, "log.level"),
     ("log.format=xml", FaultCode::InvalidValue, "log.format"),
 ];

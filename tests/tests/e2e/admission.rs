@@ -51,7 +51,7 @@ async fn silence__should_take_no_more_than_its_networks_share_of_handshakes() {
     let begin = Instant::now();
     let mut wire = Wire::connect(address).await;
     granted(wire.challenge().await);
-    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     assert!(silent.try_join_next().is_none(), "the others hold their share");
     assert_eq!(silent.len(), NETWORKS * HANDSHAKES);
 }

@@ -13,12 +13,20 @@
 )]
 
 mod admission;
+mod app_certificate;
+mod chain_pins;
 mod client;
 mod codes;
 mod crash;
 mod dependencies;
+mod disks;
+mod finality;
+mod grace;
 mod happy;
 mod metrics;
+mod quorum;
 mod refusals;
 mod relays;
+mod renewal;
+mod stop;
 mod transport;
