@@ -21,12 +21,14 @@ pub mod hash;
 pub mod note;
 pub mod record;
 pub mod refusal;
+pub mod store;
 pub mod tree;
 
 pub use blob::{Blob, BlobId};
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use record::Record;
 pub use refusal::{LedgerCode, LedgerRefusal};
+pub use store::Store;
 
 #[cfg(test)]
 mod testing;
