@@ -24,6 +24,7 @@ pub mod note;
 pub mod record;
 pub mod refusal;
 pub mod replay;
+pub mod store;
 pub mod tree;
 pub mod witness_blob;
 
@@ -33,6 +34,7 @@ pub use log_key::log_key_report_data;
 pub use record::Record;
 pub use refusal::{LedgerCode, LedgerRefusal};
 pub use witness_blob::witness_blob;
+pub use store::Store;
 
 #[cfg(test)]
 mod testing;
