@@ -14,8 +14,8 @@ use std::thread::available_parallelism;
 
 use governor::{Quota, RateLimiter};
 use kms_attestation::quote::Quote;
-use kms_attestation::refusal::Refusal;
-use kms_attestation::{Verifier, mr_aggregated};
+use kms_attestation::Verifier;
+use kms_attestation::identity::mr_aggregated;
 use kms_attestation::ids::RootEpoch;
 use kms_attestation::pccs::{
     CachePolicy, CollateralCache, CollateralClient, CollateralStore, FetchLimits, Source, SystemClock,
@@ -134,7 +134,7 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
     let own_quote = Quote::parse(&certificate.quote().quote).map_err(|why| StartError::Refused(why.lift()))?;
     let stamp = Stamp::new(
         &config.node.name,
-        config.policy_document(),
+        config.policy_document().to_json(),
         root.epoch(),
         mr_aggregated(own_quote.td()),
     );

@@ -60,6 +60,12 @@ pub enum Part {
 }
 
 impl Part {
+    /// Bytes that no other blob has.
+    #[must_use]
+    pub fn own(bytes: impl Into<Bytes>) -> Self {
+        Self::Own(bytes.into())
+    }
+
     /// Bytes that other blobs have too.
     #[must_use]
     pub fn shared(bytes: impl Into<Bytes>) -> Self {
@@ -105,7 +111,7 @@ impl Blob {
 
     /// The bytes.
     #[must_use]
-    pub fn into_bytes(mut self) -> Vec<u8> {
+    pub fn into_bytes(mut self) -> Bytes {
         match (self.parts.pop(), self.parts.is_empty()) {
             (Some(Part::Own(bytes) | Part::Shared(_, bytes)), true) => bytes,
             (last, _) => self.parts.iter().chain(&last).flat_map(|part| part.bytes()).copied().collect(),
@@ -131,10 +137,10 @@ mod tests {
 
     #[test]
     fn blob__should_have_the_name_of_its_bytes_however_they_are_parted() {
-        let parted = Blob::of_parts(vec![Part::Own("ab".into()), Part::shared("cd")]);
+        let parted = Blob::of_parts(vec![Part::own("ab"), Part::shared("cd")]);
         assert_eq!(parted.id(), Blob::new("abcd").id());
         assert_eq!((parted.len(), parted.is_empty()), (4, false));
-        assert_eq!(parted.into_bytes(), b"abcd");
-        assert_eq!(Blob::new(b"abcd".to_vec()).into_bytes(), b"abcd");
+        assert_eq!(parted.into_bytes(), &b"abcd"[..]);
+        assert_eq!(Blob::new("abcd").into_bytes(), &b"abcd"[..]);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kms_attestation::ids::DeviceId;
-use kms_attestation::refusal::{Refusal, StableCode as _};
+use kms_attestation::refusal::StableCode as _;
 use kms_attestation::{BootIdentity, CheckedCollateral, DenyReason, SessionBinding};
 use kms_ledger::record::Subject;
 use kms_proto::v1::GetAppKeysRequest;

@@ -163,7 +163,7 @@ mod tests {
     async fn standing__should_outlive_checks_that_could_not_be_made_for_a_while_alone() {
         let standing = Standing::unknown();
         assert!(standing.check().is_err());
-        standing.set(Ok(()));
+        standing.set(Ok(()), None);
         // What is asked cannot be found out: providers are down, say.
         for _ in 0..5 {
             advance(CHECK_EVERY).await;
@@ -172,14 +172,14 @@ mod tests {
         }
         advance(Duration::from_secs(1)).await;
         assert!(standing.check().is_err());
-        standing.set(Ok(()));
+        standing.set(Ok(()), None);
         assert!(standing.check().is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn standing__should_end_at_once_with_the_contracts_no() {
         let standing = Standing::unknown();
-        standing.set(Ok(()));
+        standing.set(Ok(()), None);
         standing.note(Err(contract_denied()));
         assert!(standing.check().is_err());
         // From then on nothing but a yes counts.

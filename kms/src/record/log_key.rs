@@ -1,7 +1,8 @@
 //! The log's key and the quote over it: who reads the log knows that this enclave signs it.
 
 use kms_attestation::platform::Platform;
-use kms_ledger::log_key::log_key_report_data;
+use kms_ledger::log_key_report_data;
+use kms_ledger::note::LogSigner as _;
 
 use crate::keys::NodeLogKey;
 use crate::node::certificate::{NodeQuote, quote};

@@ -29,7 +29,7 @@ fn noise(len: usize) -> Vec<u8> {
 fn part() -> impl Strategy<Value = Part> {
     let bytes = prop::collection::vec(0_u8..3, 0..700);
     (bytes, any::<bool>())
-        .prop_map(|(bytes, shared)| if shared { Part::shared(bytes) } else { Part::Own(bytes) })
+        .prop_map(|(bytes, shared)| if shared { Part::shared(bytes) } else { Part::own(bytes) })
 }
 
 proptest! {
@@ -70,8 +70,8 @@ fn blob_file__should_be_compressed_only_where_that_helps() {
 #[test]
 fn blob_file__should_hold_a_shared_part_by_its_name() {
     let blob = Blob::of_parts(vec![
-        Part::Own(vec![1]),
-        Part::Own(vec![2]),
+        Part::own(vec![1]),
+        Part::own(vec![2]),
         Part::shared(noise(4096)),
         Part::shared(vec![3]),
     ]);
@@ -85,16 +85,16 @@ fn blob_file__should_hold_a_shared_part_by_its_name() {
 
 #[test]
 fn blob_file__should_never_name_itself() {
-    let blob = Blob::of_parts(vec![Part::Own(Vec::new()), Part::shared(noise(300))]);
+    let blob = Blob::of_parts(vec![Part::own(Vec::new()), Part::shared(noise(300))]);
     assert_eq!(shared_parts(&blob).count(), 0);
     assert!(is_whole(encode(&blob).unwrap()[0]));
 }
 
 #[test]
 fn blob_file__should_refuse_parts_of_parts_and_other_blobs() {
-    let inner = Blob::of_parts(vec![Part::Own(vec![1]), Part::shared(noise(300))]);
+    let inner = Blob::of_parts(vec![Part::own(vec![1]), Part::shared(noise(300))]);
     let bytes: Vec<u8> = inner.parts().iter().flat_map(|part| part.bytes().to_vec()).collect();
-    let outer = Blob::of_parts(vec![Part::Own(vec![2]), Part::shared(bytes.clone())]);
+    let outer = Blob::of_parts(vec![Part::own(vec![2]), Part::shared(bytes.clone())]);
     let mut files = Files::new();
     write(&mut files, &outer);
     files.insert(inner.id(), encode(&inner).unwrap());

@@ -3,6 +3,8 @@
 //! An entry is checked and cut into files by whoever appends it, so that the writer only writes. Threat: an entry that
 //! could be written and never be read back.
 
+use bytes::Bytes;
+
 use super::fault::StoreFault;
 use super::known::Form;
 use crate::blob::{Blob, BlobId, MAX_BLOB_BYTES};
@@ -35,11 +37,11 @@ pub struct Entry {
 #[derive(Debug)]
 pub(super) enum File {
     /// A blob of one piece.
-    Blob(BlobId, Vec<u8>),
+    Blob(BlobId, Bytes),
     /// A part that is found in other blobs too, under the name that it was given.
-    Part(BlobId, Vec<u8>),
+    Part(BlobId, Bytes),
     /// A blob whose file lists parts.
-    List(BlobId, Vec<u8>),
+    List(BlobId, Bytes),
 }
 
 impl File {
@@ -65,7 +67,7 @@ impl File {
         }
     }
 
-    const fn bytes(&self) -> &Vec<u8> {
+    const fn bytes(&self) -> &Bytes {
         match self {
             Self::Blob(_, bytes) | Self::Part(_, bytes) | Self::List(_, bytes) => bytes,
         }
@@ -111,12 +113,12 @@ fn take_apart(blob: Blob, files: &mut Vec<File>) -> Result<(), StoreFault> {
     let id = blob.id();
     let before = files.len();
     for (id, bytes) in blob_file::shared_parts(&blob) {
-        files.push(File::Part(id, bytes.to_vec()));
+        files.push(File::Part(id, Bytes::copy_from_slice(bytes)));
     }
     let file = if files.len() == before {
         File::Blob(id, blob.into_bytes())
     } else {
-        File::List(id, blob_file::encode(&blob)?)
+        File::List(id, blob_file::encode(&blob)?.into())
     };
     files.push(file);
     Ok(())

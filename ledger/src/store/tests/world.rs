@@ -69,7 +69,7 @@ fn code() -> Vec<u8> {
 /// A record with evidence: a quote of its own, and a witness with a part that all witnesses have.
 pub(crate) fn decision(number: u64) -> Entry {
     let quote = Blob::new(format!("quote {number}").into_bytes());
-    let own = Part::Own(format!("witness {number}").into_bytes());
+    let own = Part::own(format!("witness {number}").into_bytes());
     let witness = Blob::of_parts(vec![own, Part::shared(code())]);
     let evidence = Evidence { quote: Some(quote.id()), witness: Some(witness.id()), ..Evidence::default() };
     let deny = Outcome::Deny { code: "x".to_owned(), found: String::new(), expected: String::new() };
