@@ -18,15 +18,24 @@ pub mod canonical;
 pub mod checkpoint;
 mod cosignature;
 pub mod hash;
+pub mod http;
 pub mod note;
+pub mod path;
+pub mod proof;
+pub mod reader;
 pub mod record;
 pub mod refusal;
+pub mod source;
 pub mod tree;
 
 pub use blob::{Blob, BlobId};
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
+pub use path::LogPath;
+pub use proof::LogProof;
+pub use reader::LogReader;
 pub use record::Record;
 pub use refusal::{LedgerCode, LedgerRefusal};
+pub use source::Source;
 
 #[cfg(test)]
 mod testing;
