@@ -25,8 +25,10 @@ pub mod proof;
 pub mod reader;
 pub mod record;
 pub mod refusal;
+pub mod serve;
 pub mod source;
 pub mod tree;
+pub mod witness;
 
 pub use blob::{Blob, BlobId};
 pub use checkpoint::{Checkpoint, SignedCheckpoint};

@@ -89,5 +89,20 @@ kms_attestation::deny_codes! {
         LogProofFile = "log-proof-malformed", Evidence,
             "The bytes are no proof file.",
             "Get the proof again: a file of c2sp.org/tlog-proof.";
+        LogServer = "log-server-invalid", Node,
+            "The log cannot be served with these certificates.",
+            "Give a certificate chain with its key, and the CA of the auditors' certificates.";
+        WitnessRequest = "witness-request-malformed", Request,
+            "This is no request to a witness.",
+            "Ask as c2sp.org/tlog-witness says.";
+        WitnessRefused = "witness-refused", Provider,
+            "The witness did not cosign.",
+            "Check that the witness has the key of this log, and that you have the witness's.";
+        WitnessAhead = "witness-ahead", Evidence,
+            "A witness has seen more of this log than there is.",
+            "Stop the node: its disk was rolled back or restored; bring the later entries back first.";
+        WitnessState = "witness-state-unusable", Node,
+            "The witness cannot rely on what it remembers.",
+            "Restore the folder, or retire the witness's key: one that forgot must not sign on.";
     }
 }

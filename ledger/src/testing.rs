@@ -1,5 +1,7 @@
 //! What tests of this crate share: a signer whose key is a fixed seed, and a log in a folder.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +12,8 @@ use crate::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::hash::TreeHash;
 use crate::note::{KeyName, LogKey, LogSigner, WitnessKey};
 use crate::path::LogPath;
-use crate::tree::{Edge, Tile, TileKind, append_entry};
+use crate::refusal::LedgerRefusal;
+use crate::tree::{Edge, Tile, TileKind, Tiles, append_entry};
 
 pub(crate) struct Signer(Ed25519KeyPair);
 
@@ -112,5 +115,47 @@ impl LogFolder {
             }
         }
         files
+    }
+}
+
+/// A log in memory, signed with the key of seed 1.
+pub(crate) struct MemoryLog {
+    edge: Edge,
+    tiles: BTreeMap<Tile, Vec<TreeHash>>,
+}
+
+impl MemoryLog {
+    pub(crate) fn new(size: u64) -> Self {
+        Self::of(size, LogFolder::entry)
+    }
+
+    /// The same but for its first entry.
+    pub(crate) fn forked(size: u64) -> Self {
+        Self::of(size, |index| if index == 0 { b"another".to_vec() } else { LogFolder::entry(index) })
+    }
+
+    fn of(size: u64, entry: impl Fn(u64) -> Vec<u8>) -> Self {
+        let (mut edge, mut tiles) = (Edge::default(), BTreeMap::new());
+        for index in 0..size {
+            let full = edge.append(TreeHash::leaf(&entry(index)));
+            tiles.extend(full.into_iter().map(|full| (full.tile, full.hashes)));
+        }
+        tiles.extend(edge.partials().into_iter().map(|partial| (partial.tile, partial.hashes)));
+        Self { edge, tiles }
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.edge.size()
+    }
+
+    pub(crate) fn checkpoint(&self, name: &str) -> SignedCheckpoint {
+        let checkpoint = Checkpoint { origin: self::name(name), size: self.size(), root: self.edge.root() };
+        SignedCheckpoint::sign(checkpoint, &Signer::new(1)).unwrap()
+    }
+}
+
+impl Tiles for MemoryLog {
+    fn hashes(&self, tile: Tile) -> Result<Cow<'_, [TreeHash]>, LedgerRefusal> {
+        self.tiles.hashes(tile)
     }
 }
