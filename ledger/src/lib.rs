@@ -19,19 +19,30 @@ pub mod canonical;
 pub mod checkpoint;
 mod cosignature;
 pub mod hash;
+pub mod http;
 pub mod log_key;
 pub mod note;
+pub mod path;
+pub mod proof;
+pub mod reader;
 pub mod record;
 pub mod refusal;
 pub mod replay;
+pub mod serve;
+pub mod source;
 pub mod tree;
+pub mod witness;
 pub mod witness_blob;
 
 pub use blob::{Blob, BlobId};
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use log_key::log_key_report_data;
+pub use path::LogPath;
+pub use proof::LogProof;
+pub use reader::LogReader;
 pub use record::Record;
 pub use refusal::{LedgerCode, LedgerRefusal};
+pub use source::Source;
 pub use witness_blob::witness_blob;
 
 #[cfg(test)]
