@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::audit::AuditCommand;
 use crate::compose::{parse_env_name, parse_key_provider_id, parse_swap_size};
 use crate::doctor::DoctorArgs;
 use crate::env::EnvCommand;
@@ -60,6 +61,9 @@ pub(crate) enum Command {
     /// A running KMS node
     #[command(subcommand)]
     Node(NodeCommand),
+    /// A node's log of decisions: check it, decide again, look into it
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Whether JSON-RPC providers are fit for a node, and what to change
     #[command(after_help = DOCTOR_HELP)]
     Doctor(DoctorArgs),

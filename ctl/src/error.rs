@@ -8,10 +8,13 @@ use kms_attestation::pccs::ConfigError;
 use kms_attestation::root::RootError;
 use kms_chain::ChainDeny;
 use kms_client::boot::{BootError, FailureKind};
+use kms_ledger::audit_bundle::BundleRefusal;
+use kms_ledger::refusal::LedgerRefusal;
+use kms_ledger::replay::{Gap, ReplayCode};
 
+use crate::audit::OpenError;
 use crate::compose::ComposeError;
 use crate::env::EnvCommandError;
-use crate::input::MAX_INPUT_BYTES;
 use crate::outcome::{Exit, Outcome};
 use crate::owner::OwnerError;
 
@@ -22,8 +25,8 @@ pub(crate) enum CtlError {
     #[error("cannot read {}: {source}", .path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     /// A file is larger than anything that could be meant.
-    #[error("{} is larger than {MAX_INPUT_BYTES} bytes; no input of kmsctl is", .path.display())]
-    TooLarge { path: PathBuf },
+    #[error("{} is larger than {max} bytes; no such input of kmsctl is", .path.display())]
+    TooLarge { path: PathBuf, max: u64 },
     /// The policy file is not a policy.
     #[error("{} is not a policy in JSON: {source}", .path.display())]
     Policy { path: PathBuf, source: serde_json::Error },
@@ -60,6 +63,21 @@ pub(crate) enum CtlError {
     /// The evidence itself is refused, in a command that prints no verdict.
     #[error("refused: {0}; {fix}", fix = .0.code.fix())]
     Refused(#[from] DenyReason),
+    /// A log cannot be opened, or is refused as a whole.
+    #[error("{0}")]
+    Audit(#[from] OpenError),
+    /// A record cannot be shown.
+    #[error("{0}; {fix}", fix = .0.code.fix())]
+    Gap(Gap),
+    /// A file is no audit bundle.
+    #[error("{}: {refusal}; {fix}", .path.display(), fix = .refusal.code.fix())]
+    Bundle { path: PathBuf, refusal: BundleRefusal },
+    /// A file is no checkpoint of this log.
+    #[error("{}: {refusal}; {fix}", .path.display(), fix = .refusal.code.fix())]
+    Checkpoint { path: PathBuf, refusal: LedgerRefusal },
+    /// A bundle has no tiles to make other proofs of.
+    #[error("this is a bundle already; export from the log's files")]
+    ExportOfBundle,
     /// An owner's command was not carried out.
     #[error(transparent)]
     Owner(#[from] OwnerError),
@@ -75,7 +93,13 @@ impl CtlError {
                 FailureKind::Refused => Exit::Refused,
                 FailureKind::Unfit => Exit::Usage,
             },
-            Self::Refused(_) => Exit::Refused,
+            Self::Refused(_) | Self::Bundle { .. } | Self::Checkpoint { .. } => Exit::Refused,
+            Self::Audit(error) => error.exit(),
+            Self::Gap(gap) => match gap.code {
+                ReplayCode::BlobDamaged | ReplayCode::RecordUnproven => Exit::Refused,
+                ReplayCode::RecordMissing => Exit::Usage,
+                _ => Exit::Undecided,
+            },
             Self::Owner(error) => error.exit(),
             Self::Env(error) => error.exit(),
             _ => Exit::Usage,

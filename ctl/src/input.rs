@@ -14,20 +14,25 @@ pub(crate) const MAX_INPUT_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The contents of a file; `-` is standard input.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, CtlError> {
+    read_at_most(path, MAX_INPUT_BYTES)
+}
+
+/// The same, with another limit in bytes.
+pub(crate) fn read_at_most(path: &Path, max: u64) -> Result<Vec<u8>, CtlError> {
     let content = if path == Path::new("-") {
-        read_bounded(io::stdin().lock())
+        read_bounded(io::stdin().lock(), max)
     } else {
-        File::open(path).and_then(read_bounded)
+        File::open(path).and_then(|file| read_bounded(file, max))
     };
     let content = content.map_err(|source| CtlError::Unreadable { path: path.to_owned(), source })?;
-    content.ok_or_else(|| CtlError::TooLarge { path: path.to_owned() })
+    content.ok_or_else(|| CtlError::TooLarge { path: path.to_owned(), max })
 }
 
 /// The contents, or none if there are more than the limit.
-fn read_bounded(source: impl Read) -> io::Result<Option<Vec<u8>>> {
+fn read_bounded(source: impl Read, max: u64) -> io::Result<Option<Vec<u8>>> {
     let mut content = Vec::new();
-    let read = source.take(MAX_INPUT_BYTES + 1).read_to_end(&mut content)?;
-    Ok((read as u64 <= MAX_INPUT_BYTES).then_some(content))
+    let read = source.take(max + 1).read_to_end(&mut content)?;
+    Ok((read as u64 <= max).then_some(content))
 }
 
 /// A quote's bytes from a file that holds them, or their hexadecimal form with an optional `0x`.
@@ -70,8 +75,11 @@ mod tests {
 
     #[test]
     fn read_bounded__should_refuse_more_than_the_limit() {
-        assert_eq!(read_bounded(io::repeat(0).take(MAX_INPUT_BYTES)).unwrap().unwrap().len(), 4 << 20);
-        assert!(read_bounded(io::repeat(0)).unwrap().is_none());
+        assert_eq!(
+            read_bounded(io::repeat(0).take(MAX_INPUT_BYTES), MAX_INPUT_BYTES).unwrap().unwrap().len(),
+            4 << 20
+        );
+        assert!(read_bounded(io::repeat(0), MAX_INPUT_BYTES).unwrap().is_none());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Nothing it prints as proven was proven by this program alone, and a refusal never ends in exit code 0.
 #![cfg_attr(test, allow(non_snake_case))]
 
+mod audit;
 mod cli;
 mod compose;
 mod device;
@@ -16,6 +17,7 @@ mod node;
 mod outcome;
 mod owner;
 mod quote;
+mod row;
 mod style;
 
 use std::process::ExitCode;
@@ -42,6 +44,7 @@ fn run(command: &Command) -> Result<Outcome, CtlError> {
         Command::Kms(command) => owner::kms(command),
         Command::Env(command) => env::run(command),
         Command::Node(command) => node::run(command),
+        Command::Audit(command) => audit::run(command),
         Command::Doctor(args) => doctor::run(args),
     }
 }

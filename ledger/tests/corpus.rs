@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kms_attestation::RootOfTrust;
-use kms_ledger::replay::{Archive, LogIdentity, Replayed, Replayer};
+use kms_ledger::replay::{Archive, Gap, LogIdentity, Replayed, Replayer, no_blob, no_record};
 use kms_ledger::{BlobId, Record};
 use kms_verdict::RULES_VERSION;
 use support::{LOG_KEY, ORIGIN, Scene};
@@ -34,13 +34,13 @@ use support::{LOG_KEY, ORIGIN, Scene};
 struct Corpus(PathBuf);
 
 impl Archive for Corpus {
-    fn record(&self, index: u64) -> Option<Arc<Record>> {
-        let bytes = fs::read(self.0.join(format!("records/{index}"))).ok()?;
-        Some(Arc::new(Record::decode(&bytes).unwrap()))
+    fn record(&self, index: u64) -> Result<Arc<Record>, Gap> {
+        let bytes = fs::read(self.0.join(format!("records/{index}"))).map_err(|_| no_record(index))?;
+        Ok(Arc::new(Record::decode(&bytes).unwrap()))
     }
 
-    fn blob(&self, id: &BlobId) -> Option<Arc<[u8]>> {
-        fs::read(self.0.join(format!("blobs/{id}"))).ok().map(Into::into)
+    fn blob(&self, id: &BlobId) -> Result<Arc<[u8]>, Gap> {
+        fs::read(self.0.join(format!("blobs/{id}"))).map(Into::into).map_err(|_| no_blob(id))
     }
 }
 
@@ -65,7 +65,7 @@ fn replay(corpus: &Corpus, root_der: &[u8]) -> String {
     let replayer = Replayer::new(RootOfTrust::configured(root_der).unwrap(), Some(log));
     let mut text = String::new();
     for index in 0.. {
-        let Some(record) = corpus.record(index) else { break };
+        let Ok(record) = corpus.record(index) else { break };
         writeln!(text, "{}", line(index, &record, &replayer.replay(corpus, index, &record))).unwrap();
     }
     text

@@ -31,7 +31,9 @@ impl Explained<'_> {
         let body = match &self.record.event {
             Event::Decision(decision) => self.decision(decision),
             Event::Started(started) => self.started(started),
-            Event::Stopped => self.section("What happened", &self.stated("", "The node ended in good order.")),
+            Event::Stopped => {
+                self.section("What happened", &self.stated("", "The node ended in good order."))
+            }
             Event::Unstored(unstored) => self.unstored(unstored.since, &unstored.refusals),
         };
         let parts = [self.headline(), body, self.node(), self.again(), format!("\n{}", legend(self.style))];
@@ -40,12 +42,14 @@ impl Explained<'_> {
 
     fn headline(&self) -> String {
         let what = match &self.record.event {
-            Event::Decision(decision) => format!("{}, {}", subject(decision.subject), answer(&decision.outcome)),
+            Event::Decision(decision) => {
+                format!("{}, {}", subject(decision.subject), answer(&decision.outcome))
+            }
             Event::Started(_) => "the node started".to_owned(),
             Event::Stopped => "the node stopped".to_owned(),
             Event::Unstored(_) => "refusals that proved nothing, counted".to_owned(),
         };
-        format!("Record {} at {}: {what}.\n", self.index, rfc3339(self.record.time))
+        hang("", 0, &format!("Record {} at {}: {what}.", self.index, rfc3339(self.record.time)))
     }
 
     fn decision(&self, decision: &Decision) -> String {
@@ -98,8 +102,8 @@ impl Explained<'_> {
 
     /// What the contracts said, from the witness itself.
     fn chain(&self, decision: &Decision) -> Option<ChainDecision> {
-        let witness = self.archive.blob(&decision.evidence.witness?)?;
-        let policy = self.archive.blob(&self.record.node.policy)?;
+        let witness = self.archive.blob(&decision.evidence.witness?).ok()?;
+        let policy = self.archive.blob(&self.record.node.policy).ok()?;
         let anchor = PolicyDocument::parse(&policy).ok()?.anchor().ok()?;
         kms_chain::replay(&anchor, &Witness::decode(&witness).ok()?).ok()
     }
@@ -112,12 +116,25 @@ impl Explained<'_> {
         let block = format!("{} of {}, {}", latest.number, rfc3339(latest.timestamp), latest.hash);
         let mut text = row(self.style, self.proven(), "block", &block);
         if let Some(finalized) = chain.finalized {
-            text += &row(self.style, self.proven(), "finalized", &format!("{}, {}", finalized.number, finalized.hash));
+            text += &row(
+                self.style,
+                self.proven(),
+                "finalized",
+                &format!("{}, {}", finalized.number, finalized.hash),
+            );
         }
         let info = chain.question.boot_info();
-        text += &row(self.style, self.proven(), "platform", &format!("{}, as Intel says", printable(&info.tcbStatus)));
+        text += &row(
+            self.style,
+            self.proven(),
+            "platform",
+            &format!("{}, as Intel says", printable(&info.tcbStatus)),
+        );
         text += &row(self.style, self.proven(), "OS image", &hex::encode(info.osImageHash));
-        text += &flags(&chain.explanation).iter().map(|(mark, text)| row(self.style, *mark, "", text)).collect::<String>();
+        text += &flags(&chain.explanation)
+            .iter()
+            .map(|(mark, text)| row(self.style, *mark, "", text))
+            .collect::<String>();
         if !chain.reason.is_empty() {
             text += &self.stated("its words", &format!("\"{}\"", printable(&chain.reason)));
         }
@@ -153,9 +170,13 @@ impl Explained<'_> {
             self.claimed("root secret", started.root_origin.as_str()),
             self.claimed("root signer", &hex::encode(started.root_signer)),
             self.claimed("root CA key", &hex::encode(started.root_ca)),
-            self.claimed("insecure", &if insecure.is_empty() { "none".to_owned() } else { insecure.join(", ") }),
+            self.claimed(
+                "insecure",
+                &if insecure.is_empty() { "none".to_owned() } else { insecure.join(", ") },
+            ),
         ];
-        self.section("What happened", &rows.concat()) + &self.section("What was shown", &self.evidence(&started.evidence))
+        self.section("What happened", &rows.concat())
+            + &self.section("What was shown", &self.evidence(&started.evidence))
     }
 
     fn unstored(&self, since: u64, refusals: &[CodeCount]) -> String {
@@ -168,9 +189,10 @@ impl Explained<'_> {
 
     fn node(&self) -> String {
         let node = &self.record.node;
-        let head = self.record.head.map_or("none".to_owned(), |head| {
-            format!("{} of {}", head.number, rfc3339(head.timestamp))
-        });
+        let head = self
+            .record
+            .head
+            .map_or("none".to_owned(), |head| format!("{} of {}", head.number, rfc3339(head.timestamp)));
         let rows = [
             self.claimed("name", &printable(&node.name)),
             self.claimed("software", &format!("{}, rules {}", printable(&node.software), node.rules)),
@@ -184,7 +206,9 @@ impl Explained<'_> {
     fn again(&self) -> String {
         let (mark, text) = match self.replayed {
             Replayed::Identical => (Mark::Fine, "The same record, bit for bit.".to_owned()),
-            Replayed::Stated => (Mark::Stated, "Nothing to execute: the record agrees with itself.".to_owned()),
+            Replayed::Stated => {
+                (Mark::Stated, "Nothing to execute: the record agrees with itself.".to_owned())
+            }
             Replayed::Consistent { code } => {
                 let text = format!(
                     "Attested; refused by the node's own state: {}. No evidence can show that state, and nothing was released.",
@@ -196,8 +220,12 @@ impl Explained<'_> {
                 (Mark::Stated, format!("Rules {} decide otherwise: {}", change.version, change.what))
             }
             Replayed::Different(difference) => {
-                let (recorded, recomputed) = (printable(&difference.recorded), printable(&difference.recomputed));
-                let text = format!("{} should be another: recorded {recorded}; decided again {recomputed}", difference.what);
+                let (recorded, recomputed) =
+                    (printable(&difference.recorded), printable(&difference.recomputed));
+                let text = format!(
+                    "{} should be another: recorded {recorded}; decided again {recomputed}",
+                    difference.what
+                );
                 (Mark::Wrong, text)
             }
             Replayed::NotReplayable { why } => (Mark::Claimed, format!("{why}; {}", why.code.fix())),

@@ -31,8 +31,8 @@ pub(super) struct Filter {
 impl Filter {
     /// Whether a record fits. A sealed identity fits if its blob is there and fits.
     pub(super) fn fits(&self, archive: &dyn Archive, record: &Record) -> bool {
-        let in_time = self.from.is_none_or(|from| record.time >= from)
-            && self.to.is_none_or(|to| record.time < to);
+        let in_time =
+            self.from.is_none_or(|from| record.time >= from) && self.to.is_none_or(|to| record.time < to);
         in_time && self.fits_code(record) && self.fits_identity(archive, record)
     }
 
@@ -63,7 +63,7 @@ pub(super) fn identity(archive: &dyn Archive, record: &Record) -> Option<Identit
         Who::Unknown => None,
         Who::Open(identity) => Some(identity.clone()),
         Who::Sealed(id) => {
-            let bytes = archive.blob(id)?;
+            let bytes = archive.blob(id).ok()?;
             (kms_ledger::BlobId::of(&bytes) == *id).then_some(())?;
             SealedIdentity::decode(&bytes).ok().map(|sealed| sealed.identity)
         }

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use kms_attestation::refusal::StableCode as _;
 use kms_ledger::Record;
 use kms_ledger::record::Event;
-use kms_ledger::replay::Replayed;
+use kms_ledger::replay::{ReplayCode, Replayed};
 use serde::Serialize;
 
 use crate::outcome::Exit;
 
 /// The most findings that are kept: a log that is wrong throughout needs no million lines.
 const MAX_FINDINGS: usize = 1000;
+
+/// What was there and is no longer what it was.
+const DAMAGED: [ReplayCode; 2] = [ReplayCode::BlobDamaged, ReplayCode::RecordUnproven];
 
 /// A record that is not as it should be, or cannot be decided again.
 #[derive(Debug, Serialize)]
@@ -62,7 +64,7 @@ impl Tally {
     /// 10 where a record should be another; else 3 where one could not be decided again; else 0.
     pub(super) fn exit(&self) -> Exit {
         let any = |name| self.results.contains_key(name);
-        if any("different") || self.gaps.contains_key("replay-blob-damaged") {
+        if any("different") || DAMAGED.iter().any(|code| self.gaps.contains_key(code.as_str())) {
             return Exit::Refused;
         }
         if any("not-replayable") { Exit::Undecided } else { Exit::Done }
@@ -77,7 +79,7 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
-    use kms_ledger::replay::{Difference, Gap, ReplayCode};
+    use kms_ledger::replay::{Difference, Gap};
 
     use super::*;
 

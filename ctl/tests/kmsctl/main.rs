@@ -1,9 +1,10 @@
 //! `kmsctl` as a process: what it prints, what it writes, and above all its exit codes.
-#![allow(non_snake_case, missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(non_snake_case, missing_docs, clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)]
 
 // The helper of another crate's tests.
 #[path = "../../../chain/tests/anvil_support/mod.rs"]
 mod anvil_support;
+mod audit;
 mod compose;
 mod device;
 mod doctor;
@@ -17,6 +18,9 @@ mod genuine;
 mod hostile;
 mod owner;
 mod run;
+// The helper of another crate's tests.
+#[path = "../../../ledger/tests/support/mod.rs"]
+mod scene;
 mod services;
 mod simulated;
 mod usage;

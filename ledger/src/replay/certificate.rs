@@ -14,9 +14,7 @@ impl Case<'_> {
         if index >= self.index {
             return Err(Replayed::different("release", index, format!("an index below {}", self.index)));
         }
-        let missing =
-            || Gap::new(ReplayCode::RecordMissing, format_args!("no record {index}"), "the release");
-        let record = self.archive.record(index).ok_or_else(missing)?;
+        let record = self.archive.record(index)?;
         let release = released(&record)?;
         if decision.binding.is_some() && decision.binding != release.binding {
             return Err(Replayed::different("binding", "of another connection", "that of the release"));

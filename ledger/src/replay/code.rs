@@ -20,6 +20,12 @@ kms_attestation::deny_codes! {
         RecordMissing = "replay-record-missing", Evidence,
             "A record that is needed is not there.",
             "Get the whole log, or a bundle that holds the record.";
+        RecordUnproven = "replay-record-unproven", Evidence,
+            "Nothing shows that the record stands in the log: a tile, a bundle or the record was changed.",
+            "Run `kmsctl audit verify`, which says what was changed, and keep what you have.";
+        SourceUnavailable = "replay-source-unavailable", Provider,
+            "The log's files could not be had.",
+            "Try again, or use a mirror.";
         PolicyUnreadable = "replay-policy-unreadable", Evidence,
             "The policy document that the record names cannot be read.",
             "Use the release that wrote it, or a later one.";

@@ -30,7 +30,7 @@ use kms_attestation::{CheckedCollateral, Collateral, DenyReason, RootOfTrust, Ve
 use kms_verdict::policy_document::PolicyDocument;
 use kms_verdict::{Denial, Judge};
 
-pub use self::archive::Archive;
+pub use self::archive::{Archive, no_blob, no_record};
 use self::cache::Cache;
 pub use self::code::{Gap, ReplayCode};
 pub use self::outcome::{Difference, Replayed};

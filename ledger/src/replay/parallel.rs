@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use super::code::{Gap, ReplayCode};
 use super::outcome::Replayed;
 use super::{Archive, Replayer};
 
@@ -77,7 +76,7 @@ pub fn replay_all(
 
 fn replay_one(replayer: &Replayer, archive: &dyn Archive, index: u64) -> Replayed {
     match archive.record(index) {
-        Some(record) => replayer.replay(archive, index, &record),
-        None => Gap::new(ReplayCode::RecordMissing, format_args!("no record {index}"), "the record").into(),
+        Ok(record) => replayer.replay(archive, index, &record),
+        Err(gap) => gap.into(),
     }
 }

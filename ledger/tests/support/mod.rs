@@ -4,6 +4,7 @@
 //! Shared by the tests and the bench of this crate, and by those of `kmsctl`.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod folder;
 #[path = "../../../chain/src/testing/world.rs"]
 mod world;
 
@@ -22,7 +23,7 @@ use kms_ledger::record::{
     Binding, Block, CodeCount, Decision, Event, Evidence, NodeStamp, Outcome, RootOrigin, Started, Subject,
     Unstored, Who,
 };
-use kms_ledger::replay::{Archive, LogIdentity, Replayer};
+use kms_ledger::replay::{Archive, Gap, LogIdentity, Replayer, no_blob, no_record};
 use kms_ledger::{BlobId, Record, log_key_report_data, witness_blob};
 use kms_simulator::cvm::{BootStage, Cvm, CvmSpec};
 use kms_simulator::image::OsImage;
@@ -97,12 +98,13 @@ impl State {
 }
 
 impl Archive for Scene {
-    fn record(&self, index: u64) -> Option<Arc<Record>> {
-        self.records.get(usize::try_from(index).ok()?).cloned()
+    fn record(&self, index: u64) -> Result<Arc<Record>, Gap> {
+        let at = usize::try_from(index).unwrap();
+        self.records.get(at).cloned().ok_or_else(|| no_record(index))
     }
 
-    fn blob(&self, id: &BlobId) -> Option<Arc<[u8]>> {
-        self.blobs.get(id).cloned()
+    fn blob(&self, id: &BlobId) -> Result<Arc<[u8]>, Gap> {
+        self.blobs.get(id).cloned().ok_or_else(|| no_blob(id))
     }
 }
 

@@ -1,0 +1,117 @@
+//! The words of `kmsctl audit`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use kms_ledger::note::LogKey;
+
+use super::select::Filter;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check a whole log: signature, every record, tile and blob, and an earlier checkpoint
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifyArgs),
+    /// Decide records again, from their evidence, and compare bit for bit
+    #[command(after_help = REPLAY_HELP)]
+    Replay(ReplayArgs),
+    /// Print a record as JSON
+    #[command(after_help = "Example:\n  kmsctl audit show log/ 17")]
+    Show(OneArgs),
+    /// Explain a record: who asked, what was proven, what the chain said, and why
+    #[command(after_help = "Example:\n  kmsctl audit explain log/ 17 --root root.der")]
+    Explain(OneArgs),
+    /// Find records by app, device, answer and time
+    #[command(after_help = "Example:\n  kmsctl audit search log/ --app 0x... --code contract-denied")]
+    Search(SearchArgs),
+    /// Write records, with all that they rest on, to one file
+    #[command(after_help = "Example:\n  kmsctl audit export log/ 17 18 --output case.bundle")]
+    Export(ExportArgs),
+}
+
+const VERIFY_HELP: &str = "\
+Example:
+  kmsctl audit verify log/ --key kms.example/log+1a2b3c4d+AQ... --since old
+
+Keep the checkpoint that you have verified: a later run with --since finds a
+log that was cut or rewritten.
+
+Exit codes: 0 all is as it was signed; 10 something is not; 3 the source could
+not be had; 2 wrong usage.";
+
+const REPLAY_HELP: &str = "\
+Example:
+  kmsctl audit replay log/ --root root.der
+
+Exit codes: 0 every record is as it would be decided again; 10 one is not; 3 the
+source could not be had, or evidence is missing; 2 wrong usage.";
+
+/// A log, and what is believed of it.
+#[derive(Debug, Args)]
+pub(super) struct LogArgs {
+    /// The log: a folder, or a bundle that `export` wrote
+    #[arg(value_name = "LOG")]
+    pub(super) log: PathBuf,
+    /// The key that signs the log [default: the one in its first record, if a quote vouches for it]
+    #[arg(long, value_name = "VKEY")]
+    pub(super) key: Option<LogKey>,
+    /// The root of trust, a certificate in DER [default: Intel's]
+    #[arg(long, value_name = "DER")]
+    pub(super) root: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(super) log: LogArgs,
+    /// An earlier checkpoint of the same log, which it must continue
+    #[arg(long, value_name = "FILE")]
+    pub(super) since: Option<PathBuf>,
+    /// Write the checkpoint to this file once all is well
+    #[arg(long, value_name = "FILE")]
+    pub(super) keep: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    #[command(flatten)]
+    pub(super) log: LogArgs,
+    /// The records [default: all]
+    #[arg(value_name = "INDEX")]
+    pub(super) indices: Vec<u64>,
+    /// How many threads [default: as many as there are cores]
+    #[arg(long, value_name = "N")]
+    pub(super) threads: Option<std::num::NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneArgs {
+    #[command(flatten)]
+    pub(super) log: LogArgs,
+    /// The record
+    #[arg(value_name = "INDEX")]
+    pub(super) index: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SearchArgs {
+    #[command(flatten)]
+    pub(super) log: LogArgs,
+    #[command(flatten)]
+    pub(super) filter: Filter,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub(super) log: LogArgs,
+    /// The records; those that they follow from come with them
+    #[arg(value_name = "INDEX", required = true)]
+    pub(super) indices: Vec<u64>,
+    /// Where to write
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) output: PathBuf,
+}
