@@ -1,7 +1,9 @@
 //! A chain with both contracts on it: anvil, a block every two seconds and one for each transaction at once.
 
-use alloy::primitives::{Address, B256};
-use alloy::sol_types::SolCall;
+use std::net::TcpStream;
+
+use alloy::primitives::{Address, B256, U256, keccak256};
+use alloy::sol_types::{SolCall, SolValue as _};
 use kms_attestation::ids::{AppId, ComposeHash, DeviceId, MrAggregated, OsImageHash};
 use kms_chain::bindings::{DstackApp, DstackKms};
 use serde_json::{Value, json};
@@ -11,6 +13,11 @@ use crate::contracts_support::{World as Contracts, deploy_kms};
 
 /// One slot per epoch, so that blocks become final; a block now and then, so that heads are never stale.
 const OPTIONS: [&str; 5] = ["--slots-in-an-epoch", "1", "--block-time", "2", "--mixed-mining"];
+
+/// The slot of `DstackKms.registeredApps`, as the contract's layout has it.
+const REGISTERED_APPS_SLOT: U256 = U256::from_limbs([5, 0, 0, 0]);
+/// How many slots one request to anvil writes.
+const WRITES_AT_ONCE: usize = 5_000;
 
 /// A running chain, and who governs and owns on it.
 pub struct Chain {
@@ -85,6 +92,33 @@ impl Chain {
     /// Governance revokes the device of a node.
     pub fn revoke_node(&self, device: DeviceId) {
         self.govern(&DstackKms::removeKmsDeviceCall { deviceId: B256::from(device.0) });
+    }
+
+    /// A block, at once.
+    pub fn mine(&self) {
+        self.contracts.anvil.mine(1);
+    }
+
+    /// Makes the contract's state what it would be if so many further apps had been registered: their entries are written
+    /// where the contract keeps them. They have no code and are never asked about.
+    pub fn assume_registered(&self, apps: u32) {
+        let app = |number: u32| Address::left_padding_from(&[&[0xff][..], &number.to_be_bytes()].concat());
+        let numbers: Vec<u32> = (0..apps).collect();
+        for some in numbers.chunks(WRITES_AT_ONCE) {
+            let write = |number: &u32| {
+                let slot = keccak256((app(*number), REGISTERED_APPS_SLOT).abi_encode());
+                let params = json!([self.contracts.kms, slot, B256::with_last_byte(1)]);
+                json!({"jsonrpc": "2.0", "id": number, "method": "anvil_setStorageAt", "params": params})
+            };
+            let batch: Value = some.iter().map(write).collect();
+            let stream = TcpStream::connect(("127.0.0.1", self.contracts.anvil.port())).expect("anvil");
+            crate::http::post(stream, "/", &batch);
+        }
+        self.mine();
+        let call = |number| DstackKms::registeredAppsCall { appId: app(number) };
+        let registered = |number| self.contracts.anvil.call(self.contracts.kms, &call(number));
+        assert!(apps == 0 || registered(apps - 1).expect("an answer"), "the slots are the contract's");
+        assert!(!registered(apps).expect("an answer"), "and no others");
     }
 
     /// How often there is a block by itself; 0 for never.
