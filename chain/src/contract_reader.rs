@@ -18,8 +18,9 @@ use crate::anchor::{Anchor, GrantAt};
 use crate::deny::{ChainDeny, ChainDenyCode};
 use crate::heads::{HeadFeed, Heads};
 use crate::question::Question;
-use crate::reader::{Reading, read};
+use crate::reader::{ReadMemory, Reading, read_with};
 use crate::rpc::Rpc;
+use crate::witness::Witness;
 
 /// Reads what the contracts say, over several providers.
 pub struct ContractReader {
@@ -28,6 +29,7 @@ pub struct ContractReader {
     providers: Vec<Arc<Rpc>>,
     /// The provider that answered last, and is asked first.
     preferred: AtomicUsize,
+    memory: ReadMemory,
 }
 
 impl ContractReader {
@@ -36,7 +38,7 @@ impl ContractReader {
         if providers.is_empty() {
             return Err(no_provider());
         }
-        Ok(Self { anchor, feed, providers, preferred: AtomicUsize::new(0) })
+        Ok(Self { anchor, feed, providers, preferred: AtomicUsize::new(0), memory: ReadMemory::default() })
     }
 
     /// What is believed.
@@ -63,7 +65,8 @@ impl ContractReader {
         let first = self.preferred.load(Ordering::Relaxed);
         let mut fault = None;
         for (index, rpc) in self.in_turn(first) {
-            match read(rpc, &self.anchor, question, latest.clone(), finalized.clone(), now).await {
+            let witness = Witness::new(&self.anchor, question, latest.clone(), finalized.clone(), now);
+            match read_with(rpc, &self.anchor, question, witness, &self.memory).await {
                 Err(deny) if is_the_providers(&deny) => {
                     tracing::warn!(
                         provider = rpc.host(),
