@@ -9,8 +9,8 @@ use kms_attestation::{
     Verifier, bound_quote,
 };
 use kms_chain::{
-    Anchor, AppBootInfo, ChainDeny, ChainDenyCode, Decision, Question, Witness, app_boot_info, kms_boot_info,
-    replay,
+    Anchor, AppBootInfo, ChainDeny, ChainDenyCode, Decision, Question, Reading, Witness, app_boot_info,
+    kms_boot_info, replay,
 };
 
 use crate::evidence::{BootEvidence, Circumstances, NodeEvidence, SessionQuote};
@@ -93,7 +93,10 @@ impl Judge {
             .and_then(|genuine| genuine.identify(&self.policy, evidence))
             .and_then(|app| app.appraise(&self.policy, out_of_date_since));
         match attested {
-            Ok(attested) => attested.conclude(&self.anchor, witness),
+            Ok(attested) => {
+                let decision = replay(&self.anchor, witness).map_err(ChainDeny::from);
+                attested.verdict(decision)
+            }
             Err(reason) => Verdict::Deny(reason.lift()),
         }
     }
@@ -188,10 +191,15 @@ impl AttestedApp {
         Question::App(self.boot_info.clone())
     }
 
-    /// The verdict, by a witness that must answer this question at this time.
+    /// The verdict, by a reading under that anchor which must answer this question at this time. It is the verdict of
+    /// [`Judge::decide`] for the reading's witness.
     #[must_use]
-    pub fn conclude(self, anchor: &Anchor, witness: &Witness) -> Verdict {
-        match judge_witness(anchor, witness, &self.question(), self.now) {
+    pub fn conclude(self, anchor: &Anchor, reading: &Reading) -> Verdict {
+        self.verdict(reading.decision_under(anchor).cloned())
+    }
+
+    fn verdict(self, decision: Result<Decision, ChainDeny>) -> Verdict {
+        match decision.and_then(|decision| judge_decision(decision, &self.question(), self.now)) {
             Err(deny) => Verdict::Deny(deny.lift()),
             Ok(decision) => {
                 let Self { identity, boot_info, .. } = self;
@@ -215,19 +223,15 @@ impl AttestedNode {
         Question::Kms(self.boot_info.clone())
     }
 
-    /// What the contract said, if it allows the node; by a witness that must answer this question at this time.
-    pub fn conclude(&self, anchor: &Anchor, witness: &Witness) -> Result<Decision, ChainDeny> {
-        judge_witness(anchor, witness, &self.question(), self.now)
+    /// What the contract said, if it allows the node; by a reading under that anchor which must answer this question at
+    /// this time.
+    pub fn conclude(&self, anchor: &Anchor, reading: &Reading) -> Result<Decision, ChainDeny> {
+        judge_decision(reading.decision_under(anchor)?.clone(), &self.question(), self.now)
     }
 }
 
-fn judge_witness(
-    anchor: &Anchor,
-    witness: &Witness,
-    question: &Question,
-    now: u64,
-) -> Result<Decision, ChainDeny> {
-    let decision = replay(anchor, witness)?;
+/// Refuses a decision about something else, and one that says no.
+fn judge_decision(decision: Decision, question: &Question, now: u64) -> Result<Decision, ChainDeny> {
     if decision.question != *question {
         let found = "the answer to a question about another boot";
         return Err(ChainDeny::new(ChainDenyCode::WitnessOtherQuestion, found, "one about this boot"));

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kms_attestation::Quote;
 use kms_attestation::refusal::Refusal;
 use kms_chain::Decision;
 use kms_verdict::{Circumstances, NodeEvidence};
@@ -88,8 +87,7 @@ impl Node {
     pub(crate) async fn examine_itself(self: &Arc<Self>) -> Result<Decision, Refused> {
         let certificate: Arc<NodeCertificate> = self.certificate();
         let now = self.now();
-        let quote = Quote::parse(&certificate.quote().quote).map_err(Refusal::lift)?;
-        let collateral = self.collateral(&quote, now).await?;
+        let collateral = self.collateral(&certificate.quote().hardware, now).await?;
         let node = Arc::clone(self);
         let attest = move || {
             let own = certificate.quote();
@@ -103,7 +101,7 @@ impl Node {
         };
         let attested = self.workers.run(attest).await?.map_err(Refusal::lift)?;
         let reading = self.chain.ask(&attested.question(), now).await.map_err(Refusal::lift)?;
-        attested.conclude(self.judge.anchor(), &reading.witness).map_err(Refusal::lift)
+        attested.conclude(self.judge.anchor(), &reading).map_err(Refusal::lift)
     }
 }
 
