@@ -6,7 +6,10 @@ use prost::Message as _;
 
 fn main() -> anyhow::Result<()> {
     println!("cargo:rerun-if-changed=proto");
-    let descriptors = protox::compile(["audit", "boot", "public"].map(|name| format!("onchainkms/v1/{name}.proto")), ["proto"])?;
+    let descriptors = protox::compile(
+        ["audit", "boot", "public"].map(|name| format!("onchainkms/v1/{name}.proto")),
+        ["proto"],
+    )?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     // Keys are in these messages: a Debug that prints them would put them in a log.

@@ -21,8 +21,9 @@ use crate::anchor::{Anchor, GrantAt, HeadEvidence, HeadTrust};
 use crate::deny::{ChainDeny, ChainDenyCode};
 use crate::heads::{DevSource, FeedTiming, HeadFeed, Heads, QuorumSource};
 use crate::question::Question;
-use crate::reader::{InfoReading, Reading, read, read_kms_info};
+use crate::reader::{InfoReading, ReadMemory, Reading, read_kms_info, read_with};
 use crate::rpc::Rpc;
+use crate::witness::Witness;
 
 /// Reads what the contracts say, over several providers.
 pub struct ContractReader {
@@ -31,6 +32,7 @@ pub struct ContractReader {
     providers: Vec<Arc<Rpc>>,
     /// The provider that answered last, and is asked first.
     preferred: AtomicUsize,
+    memory: ReadMemory,
 }
 
 impl ContractReader {
@@ -39,7 +41,7 @@ impl ContractReader {
         if providers.is_empty() {
             return Err(no_provider());
         }
-        Ok(Self { anchor, feed, providers, preferred: AtomicUsize::new(0) })
+        Ok(Self { anchor, feed, providers, preferred: AtomicUsize::new(0), memory: ReadMemory::default() })
     }
 
     /// The same, with heads from the source that the anchor's trust needs: the agreement of the providers, or a development
@@ -83,8 +85,7 @@ impl ContractReader {
     pub async fn ask(&self, question: &Question, now: u64) -> Result<Reading, ChainDeny> {
         let (mut fault, mut unproven) = (None, None);
         for (index, rpc) in self.in_turn() {
-            let (latest, finalized) = self.heads()?;
-            let outcome = read(rpc, &self.anchor, question, latest, finalized, now).await;
+            let outcome = self.read(rpc, question, now).await;
             match self.settle(index, rpc, outcome) {
                 Settled::Answer(outcome) => return outcome,
                 Settled::Fault(deny) => {
@@ -96,9 +97,14 @@ impl ContractReader {
             }
         }
         let Some((index, rpc)) = unproven else { return Err(fault.unwrap_or_else(no_provider)) };
-        let (latest, finalized) = self.heads()?;
-        let outcome = read(rpc, &self.anchor, question, latest, finalized, now).await;
+        let outcome = self.read(rpc, question, now).await;
         self.settle(index, rpc, outcome).into_result()
+    }
+
+    async fn read(&self, rpc: &Rpc, question: &Question, now: u64) -> Result<Reading, ChainDeny> {
+        let (latest, finalized) = self.heads()?;
+        let witness = Witness::new(&self.anchor, question, latest, finalized, now);
+        read_with(rpc, &self.anchor, question, witness, &self.memory).await
     }
 
     /// Reads the root public keys that the contract publishes; `now` in Unix seconds. Refused as [`Self::ask`] is, or with

@@ -23,7 +23,7 @@ use crate::anchor::{Anchor, GrantAt, HeadEvidence, Level, VerifiedHead};
 use crate::deny::{ChainDeny, ChainDenyCode};
 use crate::evm::{AnalysedCodes, Block, CALL_GAS, CallEnd, GETTER_GAS, view_call};
 use crate::question::Question;
-use crate::state::{MAX_SLOTS, Missing, ProvenState, StateError};
+use crate::state::{Footprint, MAX_SLOTS, Missing, ProvenState, StateError};
 use crate::witness::{MAX_WITNESS_BYTES, Witness};
 
 /// Why there is no decision.
@@ -128,8 +128,8 @@ pub struct Decision {
 
 /// Decides. Refused where the witness is incomplete, about something else, or holds more than the decision uses.
 pub fn replay(anchor: &Anchor, witness: &Witness) -> Result<Decision, ReplayError> {
-    let (decision, used) = decide(anchor, witness)?;
-    check_slack(witness, &used)?;
+    let (decision, Uses { hashes, .. }) = decide(anchor, witness)?;
+    check_slack(witness, &hashes)?;
     Ok(decision)
 }
 
@@ -146,10 +146,11 @@ pub(crate) fn check_slack(witness: &Witness, used: &HashSet<B256>) -> Result<(),
 }
 
 /// Leaves in a witness only what its decision uses: what a provider sent and nobody asked for ends here.
-pub fn prune(anchor: &Anchor, witness: &mut Witness) -> Result<(), ReplayError> {
-    let (_, used) = decide(anchor, witness)?;
-    keep_used(witness, &used);
-    Ok(())
+///
+/// The decision is the one that [`replay()`] gives for the witness as it is left: a decision looks for nodes and codes by
+/// their hash alone, and whatever it found is still there.
+pub fn prune(anchor: &Anchor, witness: &mut Witness) -> Result<Decision, ReplayError> {
+    prune_noting(anchor, witness).map(|(decision, _)| decision)
 }
 
 /// Drops what was not used.
@@ -158,12 +159,31 @@ pub(crate) fn keep_used(witness: &mut Witness, used: &HashSet<B256>) {
     witness.codes.retain(|hash| used.contains(hash));
 }
 
-/// The decision, and the hashes of the nodes and codes that it used.
-fn decide(anchor: &Anchor, witness: &Witness) -> Result<(Decision, HashSet<B256>), ReplayError> {
+/// The same, and what the decision read.
+pub(crate) fn prune_noting(
+    anchor: &Anchor,
+    witness: &mut Witness,
+) -> Result<(Decision, Footprint), ReplayError> {
+    let (decision, Uses { hashes, footprint }) = decide(anchor, witness)?;
+    keep_used(witness, &hashes);
+    Ok((decision, footprint))
+}
+
+/// What a decision used of its witness.
+#[derive(Default)]
+struct Uses {
+    /// Of nodes and codes.
+    hashes: HashSet<B256>,
+    /// At all heads together.
+    footprint: Footprint,
+}
+
+/// The decision, and what it used.
+fn decide(anchor: &Anchor, witness: &Witness) -> Result<(Decision, Uses), ReplayError> {
     check_subject(anchor, witness)?;
     let question = Question::parse(&witness.call)?;
     let (latest, finalized) = authenticate(anchor, witness)?;
-    let mut used = HashSet::new();
+    let mut used = Uses::default();
     let (mut verdict, explanation) = at_head(witness, &latest, &question, true, &mut used)?;
     if let (Some(head), true) = (&finalized, verdict.denial.is_none()) {
         let (final_verdict, _) = at_head(witness, head, &question, false, &mut used)?;
@@ -256,12 +276,15 @@ fn at_head(
     head: &VerifiedHead,
     question: &Question,
     explain: bool,
-    used: &mut HashSet<B256>,
+    used: &mut Uses,
 ) -> Result<(AtHead, Explanation), ReplayError> {
     let mut caller = Caller::new(witness, head, MAX_SLOTS);
     let verdict = caller.verdict(witness.call.clone())?;
     let explanation = if explain { caller.explain(question)? } else { Explanation::default() };
-    used.extend(caller.used());
+    used.hashes.extend(caller.state.used());
+    for (address, slots) in caller.state.footprint() {
+        used.footprint.entry(address).or_default().extend(slots);
+    }
     Ok((verdict, explanation))
 }
 

@@ -10,7 +10,7 @@
 //! the item, for the reader to fetch. Called by `evm`. Threats: a provider that lies or leaves something out; a
 //! contract that reads without end.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
@@ -45,6 +45,9 @@ impl fmt::Display for Missing {
         }
     }
 }
+
+/// What was read of a state: accounts, each with slots.
+pub(crate) type Footprint = BTreeMap<Address, BTreeSet<U256>>;
 
 /// Why a read of the state has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -147,6 +150,16 @@ impl<'a> ProvenState<'a> {
     /// The hashes of the nodes and codes that the reads so far relied on.
     pub(crate) fn used(&self) -> &HashSet<B256> {
         &self.used
+    }
+
+    /// The accounts and slots that were read so far.
+    pub(crate) fn footprint(&self) -> Footprint {
+        let mut footprint: Footprint =
+            self.accounts.keys().map(|address| (*address, BTreeSet::new())).collect();
+        for (address, slot) in self.slots.keys() {
+            footprint.entry(*address).or_default().insert(*slot);
+        }
+        footprint
     }
 
     fn walk(&mut self, root: B256, key: B256, item: Missing) -> Result<Option<&'a [u8]>, StateError> {

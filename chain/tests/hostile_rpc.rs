@@ -193,7 +193,7 @@ async fn provider__should_serve_without_batches() {
     });
     for (question, answer) in [(scene.allowed(), true), (scene.denied(), false)] {
         let reading = scene.ask(&no_batches, &question).await.unwrap();
-        assert_eq!((reading.decision.allowed, reading.rounds), (answer, 2));
+        assert_eq!((reading.decision().allowed, reading.rounds()), (answer, 2));
     }
 }
 
@@ -292,10 +292,14 @@ async fn access_list__should_be_a_hint_and_no_more() {
         for (question, answer) in [(scene.allowed(), true), (scene.denied(), false)] {
             let honestly = scene.ask(&honest(), &question).await.unwrap();
             let reading = scene.ask(lie, &question).await.unwrap();
-            assert_eq!(honestly.rounds, 2);
-            assert_eq!(reading.rounds, 5, "lie {index}");
-            assert_eq!((reading.decision.allowed, honestly.decision.allowed), (answer, answer));
-            assert_eq!(reading.witness.evidence_bytes(), honestly.witness.evidence_bytes(), "lie {index}");
+            assert_eq!(honestly.rounds(), 2);
+            assert_eq!(reading.rounds(), 5, "lie {index}");
+            assert_eq!((reading.decision().allowed, honestly.decision().allowed), (answer, answer));
+            assert_eq!(
+                reading.witness().evidence_bytes(),
+                honestly.witness().evidence_bytes(),
+                "lie {index}"
+            );
         }
     }
 }
@@ -315,7 +319,7 @@ async fn rounds__should_be_exhausted_by_reads_that_hang_on_one_another_without_a
 #[tokio::test]
 async fn lies__should_be_told_from_denials_by_their_class() {
     let scene = Scene::new();
-    let denied = scene.ask(&honest(), &scene.denied()).await.unwrap().decision.denial.unwrap();
+    let denied = scene.ask(&honest(), &scene.denied()).await.unwrap().into_parts().0.denial.unwrap();
     assert_eq!((denied.code, denied.code.class()), (ChainDenyCode::ContractDenied, DenyClass::Contract));
     let lie = results_of("eth_getCode", |_, code| *code = json!("0x00"));
     let refused = scene.ask(&lie, &scene.denied()).await.unwrap_err();

@@ -58,7 +58,7 @@ async fn kms_info__should_be_read_with_a_witness_that_proves_it_anywhere() {
     // It decides nothing, and what decides holds no keys.
     assert_eq!(replay(&anchor, &witness).unwrap_err().code(), ChainDenyCode::QuestionMalformed);
     let question = Question::Kms(asker(Address::ZERO));
-    let decided = ask(&world.anvil.url(), &anchor, &question).await.unwrap().witness;
+    let decided = ask(&world.anvil.url(), &anchor, &question).await.unwrap().into_parts().1;
     let refused = replay_kms_info(&anchor, &decided).unwrap_err();
     assert_eq!(refused.code(), ChainDenyCode::WitnessOtherQuestion);
     // Nothing may be added.

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use governor::{Quota, RateLimiter};
-use kms_attestation::quote::Quote;
 use kms_attestation::Verifier;
 use kms_attestation::identity::mr_aggregated;
 use kms_attestation::ids::RootEpoch;
@@ -21,6 +20,7 @@ use kms_attestation::pccs::{
     CachePolicy, CollateralCache, CollateralClient, CollateralStore, FetchLimits, Source, SystemClock,
 };
 use kms_attestation::platform::Platform;
+use kms_attestation::quote::Quote;
 use kms_chain::{Anchor, ContractReader, Rpc, RpcLimits};
 use kms_ledger::record::RootOrigin;
 use kms_ledger::store::{Store, StoreFault, StoreOptions};
@@ -131,7 +131,8 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
         Issuer { root: &root, policy: &certificate_policy, names: &terms.names, lifetime: terms.lifetime };
     let now = collateral.now();
     let certificate = issuer.issue(&platform, now).await.map_err(StartError::Refused)?;
-    let own_quote = Quote::parse(&certificate.quote().quote).map_err(|why| StartError::Refused(why.lift()))?;
+    let own_quote =
+        Quote::parse(&certificate.quote().quote).map_err(|why| StartError::Refused(why.lift()))?;
     let stamp = Stamp::new(
         &config.node.name,
         config.policy_document().to_json(),
@@ -141,14 +142,14 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
     let log_key = root.node_log_key(&config.node.name)?;
     let origin = log_origin(config);
     let log = LogIdentity::attest(&platform, origin.clone(), &log_key).await.map_err(StartError::Refused)?;
-    let (ledger, opened) = Store::open(&config.ledger.folder, Box::new(log_key), store_options(config, origin))?;
+    let (ledger, opened) =
+        Store::open(&config.ledger.folder, Box::new(log_key), store_options(config, origin))?;
     tracing::info!(?opened, "the log of decisions");
     let ledger = Arc::new(ledger);
     let history = state.join("platforms.json");
     let (limits, cores) = (&config.limits, available_parallelism().unwrap_or(NonZeroUsize::MIN));
     let metrics = Arc::<Metrics>::default();
     let node = Node {
-        name: config.node.name.clone(),
         judge: Arc::new(judge),
         certificate_policy,
         collateral,
@@ -238,9 +239,7 @@ fn contract_reader(config: &Config, anchor: Anchor) -> Result<ContractReader, St
 fn root_secret(source: &RootSource, hardened: &Hardened) -> Result<(RootOrigin, RootSecret), StartError> {
     match source {
         RootSource::Generate => Ok((RootOrigin::Generated, RootSecret::generate(RootEpoch(0), hardened)?)),
-        RootSource::InsecureFile(path) => {
-            Ok((RootOrigin::InsecureFile, insecure_root_file(path, hardened)?))
-        }
+        RootSource::InsecureFile(path) => Ok((RootOrigin::InsecureFile, insecure_root_file(path, hardened)?)),
     }
 }
 

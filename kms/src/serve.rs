@@ -124,8 +124,7 @@ pub async fn serve(
     let boot =
         BootServer::new(BootService::new(Arc::clone(&node))).max_decoding_message_size(MAX_REQUEST_BYTES);
     let audit = AuditServer::new(AuditService::new(ledger)).max_decoding_message_size(1024);
-    let public =
-        PublicServer::new(PublicService::new(Arc::clone(&node))).max_decoding_message_size(1024);
+    let public = PublicServer::new(PublicService::new(Arc::clone(&node))).max_decoding_message_size(1024);
     let mut server = Server::builder()
         .layer(attend)
         .max_concurrent_streams(MAX_STREAMS)
@@ -133,7 +132,8 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .max_connection_age(limits.connection_age);
-    let mut router = server.add_service(health_service).add_service(audit).add_service(boot).add_service(public);
+    let mut router =
+        server.add_service(health_service).add_service(audit).add_service(boot).add_service(public);
     if let Ok(reflection) = reflection() {
         router = router.add_service(reflection);
     }

@@ -28,9 +28,9 @@ pub mod reader;
 pub mod record;
 pub mod refusal;
 pub mod replay;
-pub mod store;
 pub mod serve;
 pub mod source;
+pub mod store;
 pub mod tree;
 pub mod witness;
 pub mod witness_blob;
@@ -44,8 +44,8 @@ pub use reader::LogReader;
 pub use record::Record;
 pub use refusal::{LedgerCode, LedgerRefusal};
 pub use source::Source;
-pub use witness_blob::witness_blob;
 pub use store::Store;
+pub use witness_blob::witness_blob;
 
 #[cfg(test)]
 mod testing;

@@ -3,8 +3,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use alloy::primitives::{Address, B256};
-use alloy::sol_types::SolCall;
+use std::net::TcpStream;
+
+use alloy::primitives::{Address, B256, U256, keccak256};
+use alloy::sol_types::{SolCall, SolValue as _};
 use kms_attestation::ids::{AppId, ComposeHash, DeviceId, MrAggregated, OsImageHash};
 use kms_chain::bindings::{DstackApp, DstackKms};
 use serde_json::{Value, json};
@@ -33,6 +35,11 @@ impl Finality {
         }
     }
 }
+
+/// The slot of `DstackKms.registeredApps`, as the contract's layout has it.
+const REGISTERED_APPS_SLOT: U256 = U256::from_limbs([5, 0, 0, 0]);
+/// How many slots one request to anvil writes.
+const WRITES_AT_ONCE: usize = 5_000;
 
 /// A running chain, and who governs and owns on it.
 pub struct Chain {
@@ -148,6 +155,28 @@ impl Chain {
     /// From now on a block for each transaction, and none by itself.
     pub fn blocks_for_transactions_alone(&self) {
         self.contracts.anvil.expect::<Value>("evm_setAutomine", &json!([true]));
+    }
+
+    /// Makes the contract's state what it would be if so many further apps had been registered: their entries are written
+    /// where the contract keeps them. They have no code and are never asked about.
+    pub fn assume_registered(&self, apps: u32) {
+        let app = |number: u32| Address::left_padding_from(&[&[0xff][..], &number.to_be_bytes()].concat());
+        let numbers: Vec<u32> = (0..apps).collect();
+        for some in numbers.chunks(WRITES_AT_ONCE) {
+            let write = |number: &u32| {
+                let slot = keccak256((app(*number), REGISTERED_APPS_SLOT).abi_encode());
+                let params = json!([self.contracts.kms, slot, B256::with_last_byte(1)]);
+                json!({"jsonrpc": "2.0", "id": number, "method": "anvil_setStorageAt", "params": params})
+            };
+            let batch: Value = some.iter().map(write).collect();
+            let stream = TcpStream::connect(("127.0.0.1", self.contracts.anvil.port())).expect("anvil");
+            crate::http::post(stream, "/", &batch);
+        }
+        self.mine(1);
+        let call = |number| DstackKms::registeredAppsCall { appId: app(number) };
+        let registered = |number| self.contracts.anvil.call(self.contracts.kms, &call(number));
+        assert!(apps == 0 || registered(apps - 1).expect("an answer"), "the slots are the contract's");
+        assert!(!registered(apps).expect("an answer"), "and no others");
     }
 
     /// How often there is a block by itself; 0 for never, not even for a transaction.

@@ -18,7 +18,8 @@ pub fn get(stream: impl Read + Write, path: &str) -> String {
 fn exchange(mut stream: impl Read + Write, method: &str, path: &str, body: &str) -> String {
     let length = body.len();
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     );
     stream.write_all(format!("{head}{body}").as_bytes()).expect("the request is sent");
     let mut answer = String::new();

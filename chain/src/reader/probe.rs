@@ -4,7 +4,7 @@
 //! believes a hint: what it names is fetched with proofs, and dropped where the decision does not use it. Called by the
 //! reader. Threats: a hint without end, a contract that makes a provider's answers long or slow.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::sol_types::SolCall;
@@ -20,10 +20,10 @@ use crate::evm::{CALL_GAS, GETTER_GAS};
 use crate::kms_info;
 use crate::question::Question;
 use crate::rpc::RpcCall;
-use crate::state::{MAX_ACCOUNTS, Missing};
+use crate::state::{Footprint, MAX_ACCOUNTS, Missing};
 
 /// What to fetch at one block: accounts, each with slots.
-pub(super) type Wanted = BTreeMap<Address, BTreeSet<U256>>;
+pub(super) type Wanted = Footprint;
 
 pub(super) fn to_fetch(items: &BTreeSet<Missing>) -> Wanted {
     let mut wanted = Wanted::new();

@@ -99,7 +99,7 @@ impl ChainPins {
         let question = Question::Kms(kms_boot_info(quote, manifest.hash()));
         self.await_heads().await.map_err(BootError::Chain)?;
         let denial = match self.reader.ask(&question, now).await {
-            Ok(reading) => reading.decision.denial,
+            Ok(reading) => reading.into_parts().0.denial,
             Err(deny) if deny.code.class() == DenyClass::Contract => Some(deny),
             Err(deny) => return Err(BootError::Chain(deny)),
         };

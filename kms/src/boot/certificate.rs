@@ -38,15 +38,16 @@ pub(super) async fn sign(
         Ok(reading) => reading,
         Err(refused) => return Err(draft.deny(node, budget, refused.lift()).await.into()),
     };
-    draft.witness(&reading.witness);
-    if let Some(denial) = reading.decision.denial {
+    draft.witness(reading.witness());
+    let (decision, _) = reading.into_parts();
+    if let Some(denial) = decision.denial {
         return Err(draft.deny(node, budget, denial.lift()).await.into());
     }
     let policy = &node.certificate_policy;
     let ca = node.root.app_ca(identity.app_id, policy, now).map_err(|error| underivable(&error))?;
     let leaf = ca.issue_leaf(&request, policy, now).map_err(Refusal::lift::<Code>)?;
     draft.certificate(leaf.der.clone().into());
-    let appended = draft.allow(node, &reading.decision).await?;
+    let appended = draft.allow(node, &decision).await?;
     let chain = vec![leaf.der, ca.certificate().der.clone(), node.root.root_ca().certificate().to_vec()];
     Ok(SignAppCertificateResponse { chain, record: Some(reference(&appended)) })
 }

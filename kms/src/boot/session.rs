@@ -86,7 +86,7 @@ impl Session<Connected> {
         };
         draft.event_log(presented.event_log.clone());
         draft.os_image_manifest(presented.os_image_manifest.clone());
-        let collateral = match node.collateral(quote.quote(), draft.now()).await {
+        let collateral = match node.collateral(quote.quote().platform(), draft.now()).await {
             Ok(collateral) => collateral,
             Err(refused) => return Err(draft.deny(&node, Budget::Sample, refused).await.into()),
         };
@@ -161,8 +161,12 @@ fn judge(
     };
     let policy = node.judge.policy();
     let device = genuine.quote().platform().ppid.device_id();
-    let denied =
-        |identity, since, reason: DenyReason| Judged::Denied { device, identity, since, refused: reason.lift() };
+    let denied = |identity, since, reason: DenyReason| Judged::Denied {
+        device,
+        identity,
+        since,
+        refused: reason.lift(),
+    };
     let app = match genuine.identify(policy, evidence) {
         Ok(app) => app,
         Err(reason) => return denied(None, None, reason),

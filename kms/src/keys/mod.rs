@@ -24,6 +24,7 @@ mod p256_key;
 mod root;
 mod scalar;
 mod signer;
+mod statements;
 
 pub use self::app::{AppKeys, AppSigningKey};
 pub use self::ca::{
@@ -35,3 +36,4 @@ pub use self::error::{KeyCode, KeyError};
 pub use self::node::{NodeId, NodeLogKey};
 pub use self::root::{RootKeys, RootPublicKeys, RootSecret, SignedEnvKey};
 pub use self::signer::RootSigner;
+pub use self::statements::AppStatements;

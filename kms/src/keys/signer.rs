@@ -15,9 +15,13 @@ use kms_client::signature::{
 use super::error::KeyError;
 use super::scalar;
 
-/// A signing key of secp256k1 from derived bytes.
-pub(super) fn signing_key(wide: &Secret<48>) -> Result<SigningKey, KeyError> {
-    let scalar = scalar::reduce(wide, Secp256k1::ORDER.as_ref())?;
+/// A private scalar of secp256k1 from derived bytes.
+pub(super) fn scalar(wide: &Secret<48>) -> Result<Secret<32>, KeyError> {
+    scalar::reduce(wide, Secp256k1::ORDER.as_ref())
+}
+
+/// The key with that scalar.
+pub(super) fn key_of(scalar: &Secret<32>) -> Result<SigningKey, KeyError> {
     SigningKey::from_slice(scalar.expose()).map_err(|_| KeyError::derivation("secp256k1 key"))
 }
 
@@ -35,7 +39,7 @@ pub struct RootSigner {
 
 impl RootSigner {
     pub(super) fn from_wide(epoch: RootEpoch, wide: &Secret<48>) -> Result<Self, KeyError> {
-        let key = signing_key(wide)?;
+        let key = key_of(&scalar(wide)?)?;
         let public_key = KmsRootKey::from_sec1(&compressed(key.verifying_key()))
             .map_err(|_| KeyError::derivation("root public key"))?;
         Ok(Self { epoch, key, public_key })

@@ -26,9 +26,9 @@ pub(crate) use page::serve;
 pub(crate) use recorder::Measured;
 pub(crate) use state::NodeState;
 
-use kms_ledger::record::Subject;
 use crate::refusal::Code;
 use crate::server::{Crowded, HandshakeFault};
+use kms_ledger::record::Subject;
 
 /// What every name begins with.
 const PREFIX: &str = "onchain_kms";

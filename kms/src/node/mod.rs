@@ -14,8 +14,7 @@ use std::time::Duration;
 use kms_attestation::CheckedCollateral;
 use kms_attestation::pccs::CollateralCache;
 use kms_attestation::platform::Platform;
-use kms_attestation::quote::Quote;
-use kms_attestation::refusal::Refusal;
+use kms_attestation::quote::Platform as Hardware;
 use kms_chain::ContractReader;
 use kms_proto::v1::{NodeEvidence, QuoteBinding};
 use kms_verdict::Judge;
@@ -29,7 +28,7 @@ pub(crate) use self::standing::Standing;
 pub use self::standing::{CHECK_AGAIN_AFTER, CHECK_EVERY, COUNTS_FOR};
 pub(crate) use self::workers::{Load, Workers};
 pub use self::workers::{OVERLOAD_PAUSE, WorkLimits};
-use crate::keys::{CertificatePolicy, NodeId, RootKeys};
+use crate::keys::{CertificatePolicy, RootKeys};
 use crate::metrics::Metrics;
 use crate::record::{Books, CollateralBlobs, LogIdentity, Recorder, Stamp};
 use crate::refusal::{NodeCode, Refused};
@@ -39,7 +38,6 @@ pub const SOFTWARE: &str = concat!("onchain-kms/", env!("CARGO_PKG_VERSION"));
 
 /// A node.
 pub struct Node {
-    pub(crate) name: NodeId,
     pub(crate) judge: Arc<Judge>,
     pub(crate) certificate_policy: CertificatePolicy,
     pub(crate) collateral: CollateralCache,
@@ -75,14 +73,13 @@ impl Node {
         Arc::clone(&self.certificates.borrow())
     }
 
-    /// Collateral for the platform that a quote claims. Refused with `collateral-unavailable`.
+    /// Collateral for the hardware that a quote claims. Refused with `collateral-unavailable`.
     pub(crate) async fn collateral(
         &self,
-        quote: &Quote,
+        hardware: &Hardware,
         now: u64,
     ) -> Result<Arc<CheckedCollateral>, Refused> {
-        let platform = quote.platform();
-        let collateral = self.collateral.get(platform.fmspc, platform.ca, now).await;
+        let collateral = self.collateral.get(hardware.fmspc, hardware.ca, now).await;
         collateral.map_err(|unavailable| {
             let (found, expected) = (unavailable.found(), unavailable.expected());
             Refused::new(NodeCode::CollateralUnavailable.into(), found, expected)
@@ -95,13 +92,12 @@ impl Node {
         own: &NodeQuote,
         binding: QuoteBinding,
     ) -> Result<NodeEvidence, Refused> {
-        let quote = Quote::parse(&own.quote).map_err(Refusal::lift)?;
-        let collateral = self.collateral(&quote, self.now()).await?;
+        let collateral = self.collateral(&own.hardware, self.now()).await?;
         Ok(NodeEvidence {
             quote: own.quote.clone(),
             event_log: own.event_log.clone(),
             os_image_manifest: self.os_image_manifest.clone(),
-            collateral: collateral.source().to_json().into_bytes(),
+            collateral: collateral.json().as_bytes().to_vec(),
             binding: binding.into(),
         })
     }

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kms_attestation::Quote;
 use kms_attestation::refusal::Refusal;
 use kms_chain::Decision;
 use kms_ledger::record::Subject;
@@ -110,11 +109,10 @@ impl Node {
     async fn examine(self: &Arc<Self>, draft: &mut Draft) -> Result<Decision, Refused> {
         let certificate: Arc<NodeCertificate> = self.certificate();
         let now = draft.now();
-        let quote = Quote::parse(&certificate.quote().quote).map_err(Refusal::lift)?;
         draft.quote(certificate.quote().quote.clone().into());
         draft.os_image_manifest(self.os_image_manifest.clone().into());
         draft.certificate(certificate.der().clone());
-        let collateral = self.collateral(&quote, now).await?;
+        let collateral = self.collateral(&certificate.quote().hardware, now).await?;
         draft.collateral(self, &collateral);
         let node = Arc::clone(self);
         let attest = move || {
@@ -129,8 +127,8 @@ impl Node {
         };
         let attested = self.workers.run(attest).await?.map_err(Refusal::lift)?;
         let reading = self.chain.ask(&attested.question(), now).await.map_err(Refusal::lift)?;
-        draft.witness(&reading.witness);
-        attested.conclude(self.judge.anchor(), &reading.witness).map_err(Refusal::lift)
+        draft.witness(reading.witness());
+        attested.conclude(self.judge.anchor(), &reading).map_err(Refusal::lift)
     }
 
     async fn record_standing(&self, draft: &Draft, outcome: Result<Decision, Refused>) {

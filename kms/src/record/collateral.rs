@@ -21,7 +21,7 @@ impl CollateralBlobs {
         if let Some(blob) = kept.iter().find(|blob| blob.id().0 == digest) {
             return blob.clone();
         }
-        let blob = Blob::new(collateral.source().to_json());
+        let blob = Blob::new(collateral.json().to_owned());
         kept.truncate(KEPT - 1);
         kept.push_front(blob.clone());
         blob

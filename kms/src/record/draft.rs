@@ -93,7 +93,8 @@ impl Draft {
     /// Records that it is allowed, by what the chain said.
     pub(crate) async fn allow(&self, node: &Node, chain: &ChainDecision) -> Result<Appended, Refused> {
         let outcome = Outcome::allow(self.decision.subject, chain);
-        let appended = self.append(node, outcome, Priority::Release).await.map_err(|fault| unrecorded(&fault))?;
+        let appended =
+            self.append(node, outcome, Priority::Release).await.map_err(|fault| unrecorded(&fault))?;
         if self.decision.subject != Subject::Node {
             node.metrics.release_recorded(self.decision.subject);
         }
@@ -117,7 +118,12 @@ impl Draft {
         }
     }
 
-    async fn append(&self, node: &Node, outcome: Outcome, priority: Priority) -> Result<Appended, StoreFault> {
+    async fn append(
+        &self,
+        node: &Node,
+        outcome: Outcome,
+        priority: Priority,
+    ) -> Result<Appended, StoreFault> {
         let decision = Decision { outcome, ..self.decision.clone() };
         let event = Event::Decision(Box::new(decision));
         node.recorder.append(node.entry(self.now, event, self.blobs.clone(), priority)).await

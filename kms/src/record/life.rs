@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kms_attestation::CheckedCollateral;
 use kms_attestation::ids::SpkiHash;
-use kms_attestation::quote::Quote;
 use kms_ledger::Blob;
 use kms_ledger::record::{Event, Evidence, RootOrigin, Started};
 use kms_ledger::store::{Priority, StoreFault};
@@ -44,17 +42,12 @@ impl Node {
             ..Evidence::default()
         };
         let mut blobs = vec![quote, manifest];
-        if let Some(collateral) = self.own_collateral(now).await {
+        if let Ok(collateral) = self.collateral(&self.log.quote.hardware, now).await {
             let collateral = self.collateral_blobs.blob(&collateral);
             evidence.collateral = Some(collateral.id());
             blobs.push(collateral);
         }
         (evidence, blobs)
-    }
-
-    async fn own_collateral(&self, now: u64) -> Option<Arc<CheckedCollateral>> {
-        let quote = Quote::parse(&self.log.quote.quote).ok()?;
-        self.collateral(&quote, now).await.ok()
     }
 
     /// Records the refusals that were only counted, if there were any.

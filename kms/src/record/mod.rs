@@ -27,8 +27,8 @@ use kms_ledger::store::{Appended, Entry, Priority, Store, StoreFault};
 use kms_ledger::{Blob, BlobId};
 use kms_verdict::RULES_VERSION;
 
-pub(crate) use self::books::{Books, Budget};
 pub use self::books::DENIALS_PER_DEVICE;
+pub(crate) use self::books::{Books, Budget};
 pub(crate) use self::collateral::CollateralBlobs;
 pub(crate) use self::draft::{Draft, unrecorded};
 pub(crate) use self::life::keep_books;

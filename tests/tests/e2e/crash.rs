@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use kms_simulator::cvm::Cvm;
-use kms_tests::node::Node;
 use kms_tests::wire::{ClientCertificate, Wire, refusal};
 use kms_tests::world::World;
 use tonic_types::StatusExt as _;
@@ -69,7 +68,9 @@ async fn record__should_hold_every_release_that_a_guest_got_though_the_node_is_k
     world.seen_by(&node).await;
     let (stop, releases) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
     let guests: Vec<_> = (0..GUESTS)
-        .map(|_| tokio::spawn(ask(node.address(), world.guest(&app), Arc::clone(&stop), Arc::clone(&releases))))
+        .map(|_| {
+            tokio::spawn(ask(node.address(), world.guest(&app), Arc::clone(&stop), Arc::clone(&releases)))
+        })
         .collect();
     for kill in 0..KILLS {
         let before = releases.load(Ordering::SeqCst);

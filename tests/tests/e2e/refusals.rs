@@ -219,7 +219,10 @@ fn check_record(node: &Node, before: usize, code: &str, recorded: Recorded, what
     let new: Vec<_> = records[before..].iter().filter(lucky).collect();
     match recorded {
         // At most the one sample of its code.
-        No => assert!(new.len() <= 1 && new.iter().all(|(_, record)| record["outcome"]["code"] == code), "{what}"),
+        No => assert!(
+            new.len() <= 1 && new.iter().all(|(_, record)| record["outcome"]["code"] == code),
+            "{what}"
+        ),
         Yes => {
             let [(_, record)] = new[..] else { panic!("{what}: {new:?}") };
             let outcome = &record["outcome"];

@@ -105,8 +105,7 @@ async fn announce(
 /// What is worth knowing, and is no secret.
 fn summary(booted: &Booted) -> String {
     let Booted { keys, node, certificate } = booted;
-    let record =
-        |record: &RecordReference| json!({ "index": record.index, "leaf_hash": hex::encode(record.leaf_hash) });
+    let record = |record: &RecordReference| json!({ "index": record.index, "leaf_hash": hex::encode(record.leaf_hash) });
     json!({
         "app_id": keys.app_id,
         "root_epoch": keys.epoch.0,
