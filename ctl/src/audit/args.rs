@@ -49,9 +49,9 @@ source could not be had, or evidence is missing; 2 wrong usage.";
 /// A log, and what is believed of it.
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
-    /// The log: a folder, or a bundle that `export` wrote
+    /// The log: a URL, a folder, or a bundle that `export` wrote
     #[arg(value_name = "LOG")]
-    pub(super) log: PathBuf,
+    pub(super) log: String,
     /// The key that signs the log [default: the one in its first record, if a quote vouches for it]
     #[arg(long, value_name = "VKEY")]
     pub(super) key: Option<LogKey>,

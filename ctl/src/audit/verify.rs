@@ -10,7 +10,7 @@ use kms_ledger::record::{Event, Evidence, NodeStamp, Who};
 use kms_ledger::refusal::{LedgerCode, LedgerRefusal};
 use kms_ledger::replay::{Archive as _, ReplayCode};
 use kms_ledger::tree::{Edge, Level, Plan, TILE_WIDTH, Tile, TileHashes, TileKind, verify_consistency};
-use kms_ledger::{BlobId, Checkpoint, Record};
+use kms_ledger::{BlobId, Checkpoint, LogPath, Record};
 use serde::Serialize;
 
 use super::finding::{AuditCode, Finding, Place};
@@ -79,7 +79,7 @@ impl Check<'_> {
         let Checkpoint { size, root, .. } = *self.tree.checkpoint();
         if since.size > size {
             let expected = format!("at least {}", since.size);
-            return self.find(Place::Checkpoint, Refusal::new(AuditCode::LogShrunk, size, expected));
+            return self.find(Place::Checkpoint, Refusal::new(LedgerCode::LogShrunk, size, expected));
         }
         let proven = Plan::consistency(since.size, size)
             .and_then(|plan| plan.hashes(self.tree))
@@ -87,7 +87,7 @@ impl Check<'_> {
         if let Err(refusal) = proven {
             let found = format!("root {root} of {size} records; {refusal}");
             let expected = format!("a tree that continues root {} of {} records", since.root, since.size);
-            self.find(Place::Checkpoint, Refusal::new(AuditCode::LogForked, found, expected));
+            self.find(Place::Checkpoint, Refusal::new(LedgerCode::LogForked, found, expected));
         }
     }
 
@@ -255,7 +255,7 @@ impl Check<'_> {
             Err(gap) if gap.code == ReplayCode::BlobMissing => {
                 self.verified.blobs_missing += 1;
                 let found = format!("nothing, and record {index} names it");
-                self.find(Place::File(blob_file::path(id)), Refusal::new(AuditCode::BlobDropped, found, id));
+                self.find(Place::File(blob_file::path(id)), Refusal::new(LedgerCode::BlobMissing, found, id));
             }
             Err(gap) => match self.blob_refusal(id) {
                 Some(refusal) => self.find(Place::File(blob_file::path(id)), refusal),
@@ -266,13 +266,9 @@ impl Check<'_> {
 
     /// Why the file of a blob is refused, with the code of the file's form.
     fn blob_refusal(&self, id: BlobId) -> Option<LedgerRefusal> {
-        let file = self.tree.file(&blob_file::path(id), blob_file::MAX_BLOB_FILE_BYTES)?;
-        let missing = |part| LedgerRefusal::new(LedgerCode::LogFileMissing, "nothing", blob_file::path(part));
-        let part = |part: BlobId| {
-            self.tree
-                .file(&blob_file::path(part), blob_file::MAX_BLOB_FILE_BYTES)
-                .ok_or_else(|| missing(part))
-        };
+        let file = self.tree.file(LogPath::Blob(id))?;
+        let missing = |part| LedgerRefusal::new(LedgerCode::LogFileMissing, "nothing", LogPath::Blob(part));
+        let part = |part| self.tree.file(LogPath::Blob(part)).ok_or_else(|| missing(part));
         BlobFile::decode(&file).and_then(|file| file.assemble(id, part)).err()
     }
 }
