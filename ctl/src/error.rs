@@ -69,6 +69,9 @@ pub(crate) enum CtlError {
     /// An address that is none of a log.
     #[error("{0}; {fix}", fix = .0.code.fix())]
     Source(LedgerRefusal),
+    /// A file does not hold the key of a witness.
+    #[error("{} does not hold 64 hexadecimal digits; make them with `openssl rand -hex 32`", .path.display())]
+    WitnessKey { path: PathBuf },
     /// A record cannot be shown.
     #[error("{0}; {fix}", fix = .0.code.fix())]
     Gap(Gap),

@@ -3,7 +3,7 @@
 //! The library's sources wait for the network; auditing does not, and asks from many threads. One thread drives them.
 
 use kms_ledger::http::Trust;
-use kms_ledger::{LedgerRefusal, LogPath, Source};
+use kms_ledger::{Checkpoint, LedgerRefusal, LogPath, LogReader, SignedCheckpoint, Source};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::error::CtlError;
@@ -26,5 +26,14 @@ impl Files {
     /// the log.
     pub(super) fn get(&self, path: LogPath) -> Result<Option<Vec<u8>>, LedgerRefusal> {
         self.runtime.block_on(self.source.get(path))
+    }
+
+    /// Whether the log, as of one checkpoint, continues another. Refused with `log-rolled-back`, `log-forked`, and with what
+    /// tiles are refused with.
+    pub(super) fn continues(&self, head: &SignedCheckpoint, older: &Checkpoint) -> Result<(), LedgerRefusal> {
+        self.runtime.block_on(async {
+            let reader = LogReader::at(self.source.clone(), head.clone()).await?;
+            reader.check_continues(older).await
+        })
     }
 }

@@ -33,8 +33,12 @@ use super::files::Files;
 use super::finding::{AuditCode, Code, Finding, Place};
 use crate::outcome::Exit;
 
-/// How many bundles, and how many tiles and parts of blobs, are kept.
-const MAX_KEPT: usize = 256;
+/// How many entry bundles are kept: of 4 MiB at most, mostly of 200 KiB.
+const KEPT_ENTRIES: usize = 16;
+/// How many tiles of hashes are kept, of 8 KiB.
+const KEPT_TILES: usize = 1024;
+/// How many blobs, and how many parts of blobs, are kept: of 8 MiB at most, mostly of 20 KiB.
+const KEPT_BLOBS: usize = 32;
 
 /// Why there is no log to look at.
 #[derive(Debug, thiserror::Error)]
@@ -103,20 +107,23 @@ pub(super) struct Log {
 }
 
 /// A few of many things, by name; begun anew when full.
-struct Kept<K, V>(Mutex<HashMap<K, Arc<V>>>);
+struct Kept<K, V> {
+    most: usize,
+    things: Mutex<HashMap<K, Arc<V>>>,
+}
 
 impl<K: std::hash::Hash + Eq + Copy, V> Kept<K, V> {
-    fn new() -> Self {
-        Self(Mutex::default())
+    fn new(most: usize) -> Self {
+        Self { most, things: Mutex::default() }
     }
 
     fn get<E>(&self, name: K, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, E> {
-        if let Some(kept) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
+        if let Some(kept) = self.things.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
             return Ok(Arc::clone(kept));
         }
         let made = Arc::new(make()?);
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= MAX_KEPT {
+        let mut entries = self.things.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() >= self.most {
             entries.clear();
         }
         entries.insert(name, Arc::clone(&made));
@@ -152,6 +159,28 @@ impl Log {
     /// How many records it has.
     pub(super) fn size(&self) -> u64 {
         self.tree.checkpoint.size
+    }
+
+    /// Whether the log continues what was seen of it before. A bundle can show that for its own size alone.
+    pub(super) fn continues(&self, older: &Checkpoint) -> Result<(), Finding> {
+        let found = |refusal: LedgerRefusal| Finding::new(Place::Checkpoint, refusal);
+        let checkpoint = self.signed.checkpoint();
+        match &self.tree.parts {
+            Parts::Files(files) => files.continues(&self.signed, older).map_err(|refusal| {
+                if refusal.code == LedgerCode::LogSource {
+                    self.tree.note(refusal.clone());
+                }
+                found(refusal)
+            }),
+            Parts::Bundle(_) if checkpoint.size != older.size => {
+                let expected = format!("a log of {} records, or its files", older.size);
+                Err(found(LedgerRefusal::new(LedgerCode::LogFileMissing, "a bundle without tiles", expected)))
+            }
+            Parts::Bundle(_) if checkpoint.root != older.root => {
+                Err(found(LedgerRefusal::new(LedgerCode::LogForked, checkpoint.root, older.root)))
+            }
+            Parts::Bundle(_) => Ok(()),
+        }
     }
 
     /// The tree, for those who look at all of it.
@@ -205,8 +234,15 @@ impl Archive for Tree {
 
 impl Tree {
     fn new(parts: Parts, checkpoint: Checkpoint) -> Self {
-        let (entries, tiles, pieces, blobs) = (Kept::new(), Kept::new(), Kept::new(), Kept::new());
-        Self { parts, checkpoint, entries, tiles, pieces, blobs, trouble: Mutex::default() }
+        Self {
+            parts,
+            checkpoint,
+            entries: Kept::new(KEPT_ENTRIES),
+            tiles: Kept::new(KEPT_TILES),
+            pieces: Kept::new(KEPT_BLOBS),
+            blobs: Kept::new(KEPT_BLOBS),
+            trouble: Mutex::default(),
+        }
     }
 
     /// What it was signed as.
@@ -249,6 +285,10 @@ impl Tree {
         self.trouble().map_or(refused, OpenError::Unavailable)
     }
 
+    fn note(&self, trouble: LedgerRefusal) {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(trouble);
+    }
+
     /// A file; none where there is none, or where the source could not be had, which is noted.
     pub(super) fn file(&self, path: LogPath) -> Option<Vec<u8>> {
         let Parts::Files(files) = &self.parts else { return None };
@@ -257,7 +297,7 @@ impl Tree {
             // It is there, and no form of such a file: whoever reads it says so.
             Err(error) if error.code == LedgerCode::LogFileTooLarge => Some(Vec::new()),
             Err(error) => {
-                self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                self.note(error);
                 None
             }
         }

@@ -17,6 +17,8 @@ mod report;
 mod select;
 mod tally;
 mod verify;
+mod watch;
+mod witness;
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -53,6 +55,8 @@ pub(crate) fn run(command: &AuditCommand) -> Result<Outcome, CtlError> {
         AuditCommand::Explain(args) => explain(args),
         AuditCommand::Search(args) => search(args),
         AuditCommand::Export(args) => export(args),
+        AuditCommand::Watch(args) => watch::watch(args),
+        AuditCommand::Witness(args) => witness::witness(args),
     }
 }
 

@@ -9,7 +9,7 @@ use kms_ledger::hash::TreeHash;
 use kms_ledger::record::{Event, Evidence, NodeStamp, Who};
 use kms_ledger::refusal::{LedgerCode, LedgerRefusal};
 use kms_ledger::replay::{Archive as _, ReplayCode};
-use kms_ledger::tree::{Edge, Level, Plan, TILE_WIDTH, Tile, TileHashes, TileKind, verify_consistency};
+use kms_ledger::tree::{Edge, Level, TILE_WIDTH, Tile, TileHashes, TileKind};
 use kms_ledger::{BlobId, Checkpoint, LogPath, Record};
 use serde::Serialize;
 
@@ -44,8 +44,8 @@ pub(super) fn verify(log: &Log, since: Option<&Checkpoint>) -> Verified {
         stamp: None,
         seen: BTreeSet::new(),
     };
-    if let Some(since) = since {
-        check.continues(since);
+    if let Some(finding) = since.and_then(|since| log.continues(since).err()) {
+        check.verified.findings.push(finding);
     }
     if log.tree().is_bundle() {
         check.bundle(log);
@@ -71,23 +71,6 @@ impl Check<'_> {
     {
         if self.verified.findings.len() < MAX_FINDINGS {
             self.verified.findings.push(Finding::new(place, refusal));
-        }
-    }
-
-    /// Whether the log continues what was seen before.
-    fn continues(&mut self, since: &Checkpoint) {
-        let Checkpoint { size, root, .. } = *self.tree.checkpoint();
-        if since.size > size {
-            let expected = format!("at least {}", since.size);
-            return self.find(Place::Checkpoint, Refusal::new(LedgerCode::LogShrunk, size, expected));
-        }
-        let proven = Plan::consistency(since.size, size)
-            .and_then(|plan| plan.hashes(self.tree))
-            .and_then(|path| verify_consistency((since.size, since.root), (size, root), &path));
-        if let Err(refusal) = proven {
-            let found = format!("root {root} of {size} records; {refusal}");
-            let expected = format!("a tree that continues root {} of {} records", since.root, since.size);
-            self.find(Place::Checkpoint, Refusal::new(LedgerCode::LogForked, found, expected));
         }
     }
 

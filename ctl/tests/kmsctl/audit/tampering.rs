@@ -85,6 +85,24 @@ fn byte_of_a_tile__should_be_found_at_its_path() {
 }
 
 #[test]
+fn damaged_tile__should_not_be_taken_for_a_fork() {
+    let log = log();
+    let kept = log.path("kept");
+    std::fs::write(&kept, &log.files["checkpoint"]).unwrap();
+    for path in [LEAVES, LAST_LEAVES, ABOVE] {
+        log.with_file(
+            path,
+            |bytes| bytes[0] ^= 1,
+            |log| {
+                let findings = log.findings(&["--since", kept.to_str().unwrap()]);
+                assert!(findings.contains(&found(path, "audit-tile-changed")[0]), "{findings:?}");
+                assert!(findings.iter().all(|(_, code)| code != "log-forked"), "{findings:?}");
+            },
+        );
+    }
+}
+
+#[test]
 fn byte_of_the_checkpoint__should_be_found_there() {
     let log = log();
     let len = log.files["checkpoint"].len();
