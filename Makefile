@@ -84,6 +84,12 @@ bench: $(NPM_INSTALLED) ## Measure, as ratios within one run; fails when a promi
 	cargo bench --locked -p kms-chain --bench replay
 	cargo bench --locked -p kms-ledger --bench audit
 
+# One build for the node and its load, so that both have the features and the optimisation of a release.
+.PHONY: bench-node
+bench-node: $(NPM_INSTALLED) ## Measure what a release costs a node, next to the arithmetic it cannot avoid; about a minute.
+	cargo build --locked --workspace --all-features --release --bins --bench node
+	cargo bench --locked --workspace --all-features --bench node
+
 # libFuzzer without a sanitizer: the code has no unsafe, and it builds with the stable toolchain.
 .PHONY: fuzz-smoke
 fuzz-smoke: $(CARGO_FUZZ)

@@ -31,6 +31,7 @@ use std::fmt;
 use crate::deny::{DenyCode, DenyReason};
 use crate::hash::sha512;
 use crate::ids::{Nonce, ReportData, SpkiHash, TlsExporter};
+use crate::quote::Quote;
 
 /// The first field of the context: the version of this format.
 pub const BINDING_VERSION: &str = "onchain-kms/binding/v1";
@@ -114,12 +115,22 @@ impl SessionBinding {
         if *found == expected {
             return Ok(());
         }
-        Err(DenyReason::new(
-            DenyCode::BindingMismatch,
-            format_args!("report data {found}"),
-            format_args!("{expected}, bound to role {} in this session", self.role),
-        ))
+        Err(mismatch(found, format_args!("{expected}, bound to role {} in this session", self.role)))
     }
+}
+
+/// Reads a node's quote that must be bound to `expected`: a session with role `kms`, or the key of the node's certificate.
+///
+/// Refused with one of the `quote-*` codes about form, or with `binding-mismatch` where it was, by its own words, made for
+/// something else: that is not worth a signature check.
+pub fn bound_quote(quote: &[u8], expected: ReportData) -> Result<Quote, DenyReason> {
+    let quote = Quote::parse(quote)?;
+    let found = quote.td().report_data;
+    if found == expected { Ok(quote) } else { Err(mismatch(&found, expected)) }
+}
+
+fn mismatch(found: &ReportData, expected: impl fmt::Display) -> DenyReason {
+    DenyReason::new(DenyCode::BindingMismatch, format_args!("report data {found}"), expected)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the fields are at most 32 bytes")]

@@ -198,6 +198,7 @@ pub struct CheckedCollateral {
     qe_identity_number: u32,
     fmspc: Fmspc,
     ca: PckCa,
+    json: OnceLock<String>,
     digest: OnceLock<[u8; 32]>,
     pub(crate) memo: Arc<SignatureMemo>,
 }
@@ -241,6 +242,7 @@ impl CheckedCollateral {
             qe_identity_dates: Dates::read("QE identity", &qe_identity.issue_date, &qe_identity.next_update)?,
             qe_identity_number: qe_identity.tcb_evaluation_data_number,
             root: root.key_id(),
+            json: OnceLock::new(),
             digest: OnceLock::new(),
             memo: Arc::default(),
             source,
@@ -290,10 +292,16 @@ impl CheckedCollateral {
         &self.source
     }
 
+    /// Its JSON form. Written when it is first asked for, not for every client.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        self.json.get_or_init(|| self.source.to_json())
+    }
+
     /// SHA-256 of its JSON form: its name in records. Computed when it is first asked for, not for every quote.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
-        *self.digest.get_or_init(|| sha256(&[self.source.to_json().as_bytes()]))
+        *self.digest.get_or_init(|| sha256(&[self.json().as_bytes()]))
     }
 
     /// The kind of platform that it is for.

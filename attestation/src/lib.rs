@@ -61,7 +61,7 @@ pub mod td;
 pub mod time;
 pub mod verify;
 
-pub use binding::{Role, SessionBinding};
+pub use binding::{Role, SessionBinding, bound_quote};
 pub use collateral::{CheckedCollateral, Collateral, CollateralMarks, PckCa};
 pub use deny::{DenyClass, DenyCode, DenyReason};
 pub use event_log::EventLog;

@@ -5,10 +5,12 @@ mod common;
 
 use common::Fixture;
 use dcap_qvl::TcbStatus;
+use kms_attestation::bound_quote;
 use kms_attestation::compose::{app_id_without_contract, compose_hash};
 use kms_attestation::deny::{DenyCode, DenyReason};
 use kms_attestation::event_log::EventLog;
 use kms_attestation::identity::{BootIdentity, BootPhase};
+use kms_attestation::ids::ReportData;
 use kms_attestation::policy::Policy;
 use kms_attestation::root::RootOfTrust;
 use kms_attestation::td::TdReportVersion;
@@ -78,6 +80,18 @@ fn out_of_date_platform__should_be_refused_with_what_it_lacks() {
     let refusal = quote.appraise(&Policy::default(), fixture.now, None).unwrap_err();
     assert_eq!(refusal.code, DenyCode::TcbNotAccepted);
     assert!(refusal.found.starts_with("OutOfDate: SGX component 0"), "{}", refusal.found);
+}
+
+#[test]
+fn bound_quote__should_refuse_a_quote_that_was_made_for_something_else() {
+    let Some(fixture) = Fixture::open("01") else { return };
+    let bytes = fixture.read("quote.bin");
+    let own = fixture.quote().td().report_data;
+    assert_eq!(bound_quote(&bytes, own).unwrap().td().report_data, own);
+    let refusal = bound_quote(&bytes, ReportData([7; 64])).unwrap_err();
+    assert_eq!(refusal.code, DenyCode::BindingMismatch);
+    assert!(refusal.found.contains(&own.to_string()), "{refusal}");
+    assert_eq!(bound_quote(&bytes[..100], own).unwrap_err().code, DenyCode::QuoteMalformed);
 }
 
 #[test]

@@ -3,23 +3,27 @@
 //! ```text
 //! HeadFeed ─▶ current heads ─┐
 //! Question, now ─────────────┴─▶ read from a provider ──fault of that provider──▶ read from the next ─▶ Reading
+//!                                                        └──the last one, and a proof was wrong──▶ once more
 //! ```
 //!
 //! A provider that fails or lies about one question costs time, not the answer: any provider's answer is believed for
-//! its proofs alone. What the chain itself says, and what is wrong with the heads, no other provider would change.
-//! Called by the node and by `kmsctl`. Threats: a provider that is down, slow, behind or lying.
+//! its proofs alone. A proof that does not hold is mostly bad luck, of a provider that answers from the next block: where
+//! no provider has answered, the first such one is asked once more. What the chain itself says, and what is wrong with
+//! the heads, no other answer would change. Called by the node and by guests that pin the chain. Threats: a provider that is down, slow,
+//! behind or lying.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kms_attestation::refusal::DenyClass;
 
-use crate::anchor::{Anchor, GrantAt};
+use crate::anchor::{Anchor, GrantAt, HeadEvidence, HeadTrust};
 use crate::deny::{ChainDeny, ChainDenyCode};
-use crate::heads::{HeadFeed, Heads};
+use crate::heads::{DevSource, FeedTiming, HeadFeed, Heads, QuorumSource};
 use crate::question::Question;
-use crate::reader::{Reading, read};
+use crate::reader::{InfoReading, ReadMemory, Reading, read_kms_info, read_with};
 use crate::rpc::Rpc;
+use crate::witness::Witness;
 
 /// Reads what the contracts say, over several providers.
 pub struct ContractReader {
@@ -28,6 +32,7 @@ pub struct ContractReader {
     providers: Vec<Arc<Rpc>>,
     /// The provider that answered last, and is asked first.
     preferred: AtomicUsize,
+    memory: ReadMemory,
 }
 
 impl ContractReader {
@@ -36,7 +41,28 @@ impl ContractReader {
         if providers.is_empty() {
             return Err(no_provider());
         }
-        Ok(Self { anchor, feed, providers, preferred: AtomicUsize::new(0) })
+        Ok(Self { anchor, feed, providers, preferred: AtomicUsize::new(0), memory: ReadMemory::default() })
+    }
+
+    /// The same, with heads from the source that the anchor's trust needs: the agreement of the providers, or a development
+    /// chain's only one. Needs a tokio runtime. Refused with `rpc-config`, `head-unauthenticated` or `dev-chain-only`.
+    pub fn spawn(
+        anchor: Anchor,
+        providers: Vec<Arc<Rpc>>,
+        confirmations: u64,
+        timing: FeedTiming,
+    ) -> Result<Self, ChainDeny> {
+        let feed = match anchor.trust() {
+            HeadTrust::Dev => {
+                let provider = providers.first().ok_or_else(no_provider)?;
+                HeadFeed::spawn(DevSource::new(Arc::clone(provider))?, timing)
+            }
+            HeadTrust::Quorum { threshold, .. } => {
+                let (all, chain_id) = (providers.clone(), anchor.chain_id());
+                HeadFeed::spawn(QuorumSource::new(all, chain_id, *threshold, confirmations)?, timing)
+            }
+        };
+        Self::new(anchor, feed, providers)
     }
 
     /// What is believed.
@@ -53,39 +79,96 @@ impl ContractReader {
 
     /// Asks at the heads as they are now; `now` in Unix seconds.
     ///
-    /// Refused with a code of class `Head`, or with the last provider's fault where every provider failed.
+    /// Makes at most one read more than there are providers, and waits for nothing in between; a deadline is the caller's
+    /// to set, by dropping the future. Refused with a code of class `Head`, or with the fault of the provider that was
+    /// asked last where every provider failed.
     pub async fn ask(&self, question: &Question, now: u64) -> Result<Reading, ChainDeny> {
-        let Heads { latest, finalized } = self.feed.current()?;
-        let finalized = match self.anchor.grant_at() {
-            GrantAt::Latest => None,
-            GrantAt::LatestAndFinalized => Some(finalized),
-        };
-        let first = self.preferred.load(Ordering::Relaxed);
-        let mut fault = None;
-        for (index, rpc) in self.in_turn(first) {
-            match read(rpc, &self.anchor, question, latest.clone(), finalized.clone(), now).await {
-                Err(deny) if is_the_providers(&deny) => {
-                    tracing::warn!(
-                        provider = rpc.host(),
-                        code = deny.code.as_str(),
-                        "another provider is asked"
-                    );
+        let (mut fault, mut unproven) = (None, None);
+        for (index, rpc) in self.in_turn() {
+            let outcome = self.read(rpc, question, now).await;
+            match self.settle(index, rpc, outcome) {
+                Settled::Answer(outcome) => return outcome,
+                Settled::Fault(deny) => {
+                    if deny.code.class() == DenyClass::Proof {
+                        unproven.get_or_insert((index, rpc));
+                    }
                     fault = Some(deny);
                 }
-                outcome => {
-                    self.preferred.store(index, Ordering::Relaxed);
-                    return outcome;
-                }
+            }
+        }
+        let Some((index, rpc)) = unproven else { return Err(fault.unwrap_or_else(no_provider)) };
+        let outcome = self.read(rpc, question, now).await;
+        self.settle(index, rpc, outcome).into_result()
+    }
+
+    async fn read(&self, rpc: &Rpc, question: &Question, now: u64) -> Result<Reading, ChainDeny> {
+        let (latest, finalized) = self.heads()?;
+        let witness = Witness::new(&self.anchor, question, latest, finalized, now);
+        read_with(rpc, &self.anchor, question, witness, &self.memory).await
+    }
+
+    /// Reads the root public keys that the contract publishes; `now` in Unix seconds. Refused as [`Self::ask`] is, or with
+    /// what is wrong with them. No provider is asked twice: whoever reads this tries again.
+    pub async fn kms_info(&self, now: u64) -> Result<InfoReading, ChainDeny> {
+        let mut fault = None;
+        for (index, rpc) in self.in_turn() {
+            let (latest, finalized) = self.heads()?;
+            let outcome = read_kms_info(rpc, &self.anchor, latest, finalized, now).await;
+            match self.settle(index, rpc, outcome) {
+                Settled::Answer(outcome) => return outcome,
+                Settled::Fault(deny) => fault = Some(deny),
             }
         }
         Err(fault.unwrap_or_else(no_provider))
     }
 
-    /// Every provider once, from the given one on.
-    fn in_turn(&self, first: usize) -> impl Iterator<Item = (usize, &Rpc)> {
-        let count = self.providers.len();
+    /// The heads to ask at.
+    fn heads(&self) -> Result<(HeadEvidence, Option<HeadEvidence>), ChainDeny> {
+        let Heads { latest, finalized } = self.feed.current()?;
+        let finalized = match self.anchor.grant_at() {
+            GrantAt::Latest => None,
+            GrantAt::LatestAndFinalized => Some(finalized),
+        };
+        Ok((latest, finalized))
+    }
+
+    /// Whether a provider's answer counts, or another one is to be asked.
+    fn settle<T>(&self, index: usize, rpc: &Rpc, outcome: Result<T, ChainDeny>) -> Settled<T> {
+        match outcome {
+            Err(deny) if is_the_providers(&deny) => {
+                let (provider, code) = (rpc.host(), deny.code.as_str());
+                tracing::warn!(provider, code, "a provider's answer is not used");
+                Settled::Fault(deny)
+            }
+            outcome => {
+                self.preferred.store(index, Ordering::Relaxed);
+                Settled::Answer(outcome)
+            }
+        }
+    }
+
+    /// Every provider once, from the preferred one on.
+    fn in_turn(&self) -> impl Iterator<Item = (usize, &Rpc)> {
+        let (first, count) = (self.preferred.load(Ordering::Relaxed), self.providers.len());
         let indices = (first..first + count).map(move |index| index % count);
         indices.filter_map(|index| Some((index, self.providers.get(index)?.as_ref())))
+    }
+}
+
+/// What became of asking one provider.
+enum Settled<T> {
+    /// What the chain says, or what no other provider would change.
+    Answer(Result<T, ChainDeny>),
+    /// A fault of this provider.
+    Fault(ChainDeny),
+}
+
+impl<T> Settled<T> {
+    fn into_result(self) -> Result<T, ChainDeny> {
+        match self {
+            Self::Answer(outcome) => outcome,
+            Self::Fault(deny) => Err(deny),
+        }
     }
 }
 

@@ -45,6 +45,9 @@ kms_attestation::deny_codes! {
         ContractCodeInvalid = "contract-code-invalid", Contract,
             "A contract's code cannot be executed.",
             "Check the address: code that starts with 0xEF and is no delegation is not executable.";
+        KmsInfoUnusable = "kms-info-unusable", Contract,
+            "The contract's kmsInfo holds no root public keys that can be used.",
+            "Check the contract's address; publish the root public keys with `kmsctl kms set-info`.";
         // The head.
         HeaderMalformed = "header-malformed", Head,
             "The block header cannot be read.",

@@ -24,7 +24,7 @@ use revm::{Database, MainBuilder, MainContext};
 
 use crate::deny::{ChainDeny, ChainDenyCode};
 use crate::header::{BlockHeader, Fork};
-use crate::state::{MAX_ACCOUNTS, MAX_SLOTS, Missing, ProvenState, StateError};
+use crate::state::{MAX_ACCOUNTS, Missing, ProvenState, StateError};
 
 /// The gas of the decisive call: as much as `eth_call` gives with common settings, a fraction of a second of work.
 pub const CALL_GAS: u64 = 30_000_000;
@@ -197,7 +197,7 @@ impl Guess<'_, '_> {
     /// No more than a decision may read: what a contract asks for beyond that is not worth fetching.
     fn has_room_for(&self, item: Missing) -> bool {
         let is_slot = |item: &Missing| matches!(item, Missing::Slot(..));
-        let max = if is_slot(&item) { MAX_SLOTS } else { MAX_ACCOUNTS };
+        let max = if is_slot(&item) { self.db.state.max_slots() } else { MAX_ACCOUNTS };
         self.missing.iter().filter(|other| is_slot(other) == is_slot(&item)).count() < max
     }
 }

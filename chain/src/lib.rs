@@ -15,6 +15,7 @@
 extern crate self as kms_chain;
 
 pub mod abi;
+pub mod address;
 pub mod anchor;
 pub mod answers;
 pub mod bindings;
@@ -25,6 +26,7 @@ pub mod doctor;
 mod evm;
 pub mod header;
 pub mod heads;
+pub mod kms_info;
 pub mod question;
 pub mod reader;
 pub mod replay;
@@ -36,6 +38,7 @@ pub mod trie;
 pub mod witness;
 
 pub use abi::AppBootInfo;
+pub use address::{AddressError, parse_address};
 pub use anchor::{Anchor, Freshness, GrantAt, HeadEvidence, HeadTrust, Level, VerifiedHead};
 pub use boot_info::{app_boot_info, kms_boot_info};
 pub use contract_reader::ContractReader;
@@ -43,8 +46,9 @@ pub use deny::{ChainDeny, ChainDenyCode};
 pub use evm::{CALL_GAS, GETTER_GAS};
 pub use header::BlockHeader;
 pub use heads::{DevSource, FeedTiming, HeadFeed, HeadSource, HeadWatch, Heads, QuorumSource};
+pub use kms_info::{KmsInfo, MAX_INFO_SLOTS, prune_kms_info, replay_kms_info};
 pub use question::Question;
-pub use reader::{Reading, read};
+pub use reader::{InfoReading, Reading, read, read_kms_info};
 pub use replay::{BlockRef, Decision, Explanation, ReplayError, prune, replay};
 pub use rpc::{Rpc, RpcFault, RpcLimits, Transport};
 pub use state::{MAX_ACCOUNTS, MAX_SLOTS, Missing};

@@ -23,7 +23,7 @@ use crate::anchor::{Anchor, GrantAt, HeadEvidence, Level, VerifiedHead};
 use crate::deny::{ChainDeny, ChainDenyCode};
 use crate::evm::{AnalysedCodes, Block, CALL_GAS, CallEnd, GETTER_GAS, view_call};
 use crate::question::Question;
-use crate::state::{Missing, ProvenState, StateError};
+use crate::state::{Footprint, MAX_SLOTS, Missing, ProvenState, StateError};
 use crate::witness::{MAX_WITNESS_BYTES, Witness};
 
 /// Why there is no decision.
@@ -77,7 +77,7 @@ pub struct BlockRef {
 }
 
 impl BlockRef {
-    fn of(head: &VerifiedHead) -> Self {
+    pub(crate) fn of(head: &VerifiedHead) -> Self {
         let header = head.header();
         Self { number: header.number(), hash: header.hash(), timestamp: header.timestamp() }
     }
@@ -128,31 +128,62 @@ pub struct Decision {
 
 /// Decides. Refused where the witness is incomplete, about something else, or holds more than the decision uses.
 pub fn replay(anchor: &Anchor, witness: &Witness) -> Result<Decision, ReplayError> {
-    let (decision, used) = decide(anchor, witness)?;
+    let (decision, Uses { hashes, .. }) = decide(anchor, witness)?;
+    check_slack(witness, &hashes)?;
+    Ok(decision)
+}
+
+/// Refuses a witness that holds more than was used of it.
+pub(crate) fn check_slack(witness: &Witness, used: &HashSet<B256>) -> Result<(), ChainDeny> {
     let unused = witness.nodes.iter().chain(witness.codes.iter()).filter(|(hash, _)| !used.contains(*hash));
     match unused.count() {
-        0 => Ok(decision),
+        0 => Ok(()),
         count => {
             let found = format!("{count} nodes or codes that are not used");
-            Err(ChainDeny::new(ChainDenyCode::WitnessSlack, found, "none").into())
+            Err(ChainDeny::new(ChainDenyCode::WitnessSlack, found, "none"))
         }
     }
 }
 
 /// Leaves in a witness only what its decision uses: what a provider sent and nobody asked for ends here.
-pub fn prune(anchor: &Anchor, witness: &mut Witness) -> Result<(), ReplayError> {
-    let (_, used) = decide(anchor, witness)?;
-    witness.nodes.retain(|hash| used.contains(hash));
-    witness.codes.retain(|hash| used.contains(hash));
-    Ok(())
+///
+/// The decision is the one that [`replay()`] gives for the witness as it is left: a decision looks for nodes and codes by
+/// their hash alone, and whatever it found is still there.
+pub fn prune(anchor: &Anchor, witness: &mut Witness) -> Result<Decision, ReplayError> {
+    prune_noting(anchor, witness).map(|(decision, _)| decision)
 }
 
-/// The decision, and the hashes of the nodes and codes that it used.
-fn decide(anchor: &Anchor, witness: &Witness) -> Result<(Decision, HashSet<B256>), ReplayError> {
+/// Drops what was not used.
+pub(crate) fn keep_used(witness: &mut Witness, used: &HashSet<B256>) {
+    witness.nodes.retain(|hash| used.contains(hash));
+    witness.codes.retain(|hash| used.contains(hash));
+}
+
+/// The same, and what the decision read.
+pub(crate) fn prune_noting(
+    anchor: &Anchor,
+    witness: &mut Witness,
+) -> Result<(Decision, Footprint), ReplayError> {
+    let (decision, Uses { hashes, footprint }) = decide(anchor, witness)?;
+    keep_used(witness, &hashes);
+    Ok((decision, footprint))
+}
+
+/// What a decision used of its witness.
+#[derive(Default)]
+struct Uses {
+    /// Of nodes and codes.
+    hashes: HashSet<B256>,
+    /// At all heads together.
+    footprint: Footprint,
+}
+
+/// The decision, and what it used.
+fn decide(anchor: &Anchor, witness: &Witness) -> Result<(Decision, Uses), ReplayError> {
     check_subject(anchor, witness)?;
     let question = Question::parse(&witness.call)?;
     let (latest, finalized) = authenticate(anchor, witness)?;
-    let mut used = HashSet::new();
+    let mut used = Uses::default();
     let (mut verdict, explanation) = at_head(witness, &latest, &question, true, &mut used)?;
     if let (Some(head), true) = (&finalized, verdict.denial.is_none()) {
         let (final_verdict, _) = at_head(witness, head, &question, false, &mut used)?;
@@ -171,7 +202,7 @@ fn decide(anchor: &Anchor, witness: &Witness) -> Result<(Decision, HashSet<B256>
     Ok((decision, used))
 }
 
-fn check_subject(anchor: &Anchor, witness: &Witness) -> Result<(), ChainDeny> {
+pub(crate) fn check_subject(anchor: &Anchor, witness: &Witness) -> Result<(), ChainDeny> {
     if witness.chain_id != anchor.chain_id() {
         let found = format!("chain id {}", witness.chain_id);
         return Err(ChainDeny::new(ChainDenyCode::ChainIdMismatch, found, anchor.chain_id()));
@@ -189,7 +220,7 @@ fn check_subject(anchor: &Anchor, witness: &Witness) -> Result<(), ChainDeny> {
     Ok(())
 }
 
-fn authenticate(
+pub(crate) fn authenticate(
     anchor: &Anchor,
     witness: &Witness,
 ) -> Result<(VerifiedHead, Option<VerifiedHead>), ChainDeny> {
@@ -245,35 +276,59 @@ fn at_head(
     head: &VerifiedHead,
     question: &Question,
     explain: bool,
-    used: &mut HashSet<B256>,
+    used: &mut Uses,
 ) -> Result<(AtHead, Explanation), ReplayError> {
-    let mut caller = Caller {
-        block: Block { chain_id: witness.chain_id, header: head.header() },
-        state: ProvenState::new(head.header().state_root(), &witness.nodes, &witness.codes),
-        codes: AnalysedCodes::default(),
-        kms: witness.contract,
-    };
+    let mut caller = Caller::new(witness, head, MAX_SLOTS);
     let verdict = caller.verdict(witness.call.clone())?;
     let explanation = if explain { caller.explain(question)? } else { Explanation::default() };
-    used.extend(caller.state.used());
+    used.hashes.extend(caller.state.used());
+    for (address, slots) in caller.state.footprint() {
+        used.footprint.entry(address).or_default().extend(slots);
+    }
     Ok((verdict, explanation))
 }
 
 /// Calls at one head.
-struct Caller<'a> {
+pub(crate) struct Caller<'a> {
     block: Block<'a>,
     state: ProvenState<'a>,
     codes: AnalysedCodes,
     kms: Address,
 }
 
-impl Caller<'_> {
-    fn verdict(&mut self, call: Bytes) -> Result<AtHead, ReplayError> {
-        if self.code_hash(self.kms)?.is_none() {
-            let expected = "a DstackKms contract";
-            return Ok(AtHead::denied(ChainDenyCode::ContractMissing, self.kms, expected));
+impl<'a> Caller<'a> {
+    pub(crate) fn new(witness: &'a Witness, head: &'a VerifiedHead, max_slots: usize) -> Self {
+        let root = head.header().state_root();
+        Self {
+            block: Block { chain_id: witness.chain_id, header: head.header() },
+            state: ProvenState::new(root, &witness.nodes, &witness.codes).with_max_slots(max_slots),
+            codes: AnalysedCodes::default(),
+            kms: witness.contract,
         }
-        match self.call(self.kms, call, CALL_GAS)? {
+    }
+
+    /// The hashes of what the calls so far relied on.
+    pub(crate) fn used(&self) -> &HashSet<B256> {
+        self.state.used()
+    }
+
+    /// Refuses an address without code with `contract-missing`.
+    pub(crate) fn expect_kms(&mut self) -> Result<Result<(), ChainDeny>, ReplayError> {
+        let found = self.code_hash(self.kms)?;
+        let missing = || ChainDeny::new(ChainDenyCode::ContractMissing, self.kms, "a DstackKms contract");
+        Ok(found.map(drop).ok_or_else(missing))
+    }
+
+    /// Calls `DstackKms` itself, with all the gas of a decision.
+    pub(crate) fn call_kms(&mut self, call: Bytes) -> Result<Result<CallEnd, ChainDeny>, ReplayError> {
+        self.call(self.kms, call, CALL_GAS)
+    }
+
+    fn verdict(&mut self, call: Bytes) -> Result<AtHead, ReplayError> {
+        if let Err(denial) = self.expect_kms()? {
+            return Ok(AtHead { denial: Some(denial), reason: String::new() });
+        }
+        match self.call_kms(call)? {
             Ok(CallEnd::Returned(answer)) => Ok(judge(&answer)),
             Ok(end) => Ok(no_answer(&end)),
             Err(denial) => Ok(AtHead { denial: Some(denial), reason: String::new() }),

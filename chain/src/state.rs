@@ -10,7 +10,7 @@
 //! the item, for the reader to fetch. Called by `evm`. Threats: a provider that lies or leaves something out; a
 //! contract that reads without end.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
@@ -46,6 +46,9 @@ impl fmt::Display for Missing {
     }
 }
 
+/// What was read of a state: accounts, each with slots.
+pub(crate) type Footprint = BTreeMap<Address, BTreeSet<U256>>;
+
 /// Why a read of the state has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StateError {
@@ -66,6 +69,7 @@ pub(crate) struct ProvenState<'a> {
     slots: HashMap<(Address, U256), U256>,
     code_owners: BTreeMap<B256, Address>,
     used: HashSet<B256>,
+    max_slots: usize,
 }
 
 impl<'a> ProvenState<'a> {
@@ -78,7 +82,19 @@ impl<'a> ProvenState<'a> {
             slots: HashMap::new(),
             code_owners: BTreeMap::new(),
             used: HashSet::new(),
+            max_slots: MAX_SLOTS,
         }
+    }
+
+    /// The same state, where so many slots may be read.
+    pub(crate) const fn with_max_slots(mut self, max_slots: usize) -> Self {
+        self.max_slots = max_slots;
+        self
+    }
+
+    /// How many slots may be read.
+    pub(crate) const fn max_slots(&self) -> usize {
+        self.max_slots
     }
 
     /// The account, or none where the trie shows that there is none.
@@ -101,7 +117,7 @@ impl<'a> ProvenState<'a> {
         if let Some(known) = self.slots.get(&(address, slot)) {
             return Ok(*known);
         }
-        check_limit(self.slots.len(), MAX_SLOTS, "storage slots")?;
+        check_limit(self.slots.len(), self.max_slots, "storage slots")?;
         let value = match self.account(address)? {
             None => U256::ZERO,
             Some(account) => {
@@ -134,6 +150,16 @@ impl<'a> ProvenState<'a> {
     /// The hashes of the nodes and codes that the reads so far relied on.
     pub(crate) fn used(&self) -> &HashSet<B256> {
         &self.used
+    }
+
+    /// The accounts and slots that were read so far.
+    pub(crate) fn footprint(&self) -> Footprint {
+        let mut footprint: Footprint =
+            self.accounts.keys().map(|address| (*address, BTreeSet::new())).collect();
+        for (address, slot) in self.slots.keys() {
+            footprint.entry(*address).or_default().insert(*slot);
+        }
+        footprint
     }
 
     fn walk(&mut self, root: B256, key: B256, item: Missing) -> Result<Option<&'a [u8]>, StateError> {

@@ -52,12 +52,23 @@ impl Witness {
         finalized: Option<HeadEvidence>,
         clock: u64,
     ) -> Self {
+        Self::of_call(anchor, question.call_data(), latest, finalized, clock)
+    }
+
+    /// The same, of another call than a question's.
+    pub(crate) fn of_call(
+        anchor: &Anchor,
+        call: Bytes,
+        latest: HeadEvidence,
+        finalized: Option<HeadEvidence>,
+        clock: u64,
+    ) -> Self {
         Self {
             chain_id: anchor.chain_id(),
             contract: anchor.contract(),
             anchor: anchor.digest(),
             clock,
-            call: question.call_data(),
+            call,
             latest,
             finalized,
             nodes: HashedBytes::default(),

@@ -125,10 +125,10 @@ async fn reader__should_ask_another_provider_when_one_fails_and_keep_to_it() {
     let question = Question::App(AppBootInfo { appId: kms, ..AppBootInfo::default() });
     assert_eq!(reader.ask(&question, now()).await.unwrap_err().code, ChainDenyCode::HeadMissing);
     reader.feed().refreshed().await.unwrap();
-    for _ in 0..2 {
+    for rounds in [2, 0] {
         let reading = reader.ask(&question, now()).await.unwrap();
-        assert_eq!(reading.decision.reason, "App not registered");
-        assert_eq!(reading.rounds, 2);
+        assert_eq!(reading.decision().reason, "App not registered");
+        assert_eq!(reading.rounds(), rounds);
     }
     let stale = reader.ask(&question, now() + 1000).await.unwrap_err();
     assert_eq!(stale.code, ChainDenyCode::HeadStale);
@@ -161,7 +161,7 @@ async fn reader__should_see_a_revocation_within_one_block() {
     let ask = async || {
         reader.feed().refreshed().await.unwrap();
         reader.feed().refreshed().await.unwrap();
-        reader.ask(&Question::App(info.clone()), now()).await.unwrap().decision
+        reader.ask(&Question::App(info.clone()), now()).await.unwrap().into_parts().0
     };
     assert!(ask().await.allowed);
     let before = anvil.block_number();

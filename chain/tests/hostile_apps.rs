@@ -74,14 +74,14 @@ impl Scene {
         let (begin, before) = (Instant::now(), self.requests.load(Ordering::Relaxed));
         let reading = ask(&self.proxy.url(), &self.anchor, &Question::App(asker(app))).await.unwrap();
         let requests = self.requests.load(Ordering::Relaxed) - before;
-        let evidence = reading.witness.evidence_bytes();
-        println!("{:?}, {} rounds, {requests} requests, {evidence} bytes", begin.elapsed(), reading.rounds);
+        let evidence = reading.witness().evidence_bytes();
+        println!("{:?}, {} rounds, {requests} requests, {evidence} bytes", begin.elapsed(), reading.rounds());
         assert!(begin.elapsed() < LONGEST, "{:?}", begin.elapsed());
-        assert!(reading.rounds <= MAX_ROUNDS && requests < 300, "{requests} requests");
+        assert!(reading.rounds() <= MAX_ROUNDS && requests < 300, "{requests} requests");
         assert!(evidence < MOST_EVIDENCE, "{evidence} bytes");
-        let witness = Witness::decode(&reading.witness.encode()).unwrap();
-        assert_eq!(replay(&self.anchor, &witness).as_ref(), Ok(&reading.decision));
-        reading.decision
+        let witness = Witness::decode(&reading.witness().encode()).unwrap();
+        assert_eq!(replay(&self.anchor, &witness).as_ref(), Ok(reading.decision()));
+        reading.into_parts().0
     }
 
     async fn assert_denied(&self, app: Address, code: ChainDenyCode) {
@@ -231,7 +231,7 @@ async fn node__should_be_answered_beside_any_app() {
     for (device, allowed) in [(1, true), (2, false)] {
         let node = AppBootInfo { deviceId: word(device), ..asker(Address::ZERO) };
         let reading = ask(&scene.proxy.url(), &scene.anchor, &Question::Kms(node)).await.unwrap();
-        assert_eq!((reading.decision.allowed, reading.rounds), (allowed, 2));
-        assert_eq!(reading.decision.explanation.kms_device_allowed, Some(allowed));
+        assert_eq!((reading.decision().allowed, reading.rounds()), (allowed, 2));
+        assert_eq!(reading.decision().explanation.kms_device_allowed, Some(allowed));
     }
 }

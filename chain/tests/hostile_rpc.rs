@@ -10,6 +10,7 @@ mod proxy_support;
 mod reading_support;
 mod scene_support;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -17,9 +18,9 @@ use alloy::primitives::{Address, B256, Bytes, U256, hex, keccak256};
 use contracts_support::{asker, out_of_date, test_contract, word};
 use kms_attestation::refusal::DenyClass;
 use kms_chain::bindings::DstackApp;
-use kms_chain::{ChainDenyCode, Question};
+use kms_chain::{ChainDenyCode, ContractReader, DevSource, FeedTiming, HeadFeed, Question};
 use proxy_support::{Lie, Reply, always, answers_to, calls, honest, results_of};
-use reading_support::outcome;
+use reading_support::{client, now, outcome};
 use scene_support::Scene;
 use serde_json::{Value, json};
 
@@ -192,7 +193,7 @@ async fn provider__should_serve_without_batches() {
     });
     for (question, answer) in [(scene.allowed(), true), (scene.denied(), false)] {
         let reading = scene.ask(&no_batches, &question).await.unwrap();
-        assert_eq!((reading.decision.allowed, reading.rounds), (answer, 2));
+        assert_eq!((reading.decision().allowed, reading.rounds()), (answer, 2));
     }
 }
 
@@ -291,10 +292,14 @@ async fn access_list__should_be_a_hint_and_no_more() {
         for (question, answer) in [(scene.allowed(), true), (scene.denied(), false)] {
             let honestly = scene.ask(&honest(), &question).await.unwrap();
             let reading = scene.ask(lie, &question).await.unwrap();
-            assert_eq!(honestly.rounds, 2);
-            assert_eq!(reading.rounds, 5, "lie {index}");
-            assert_eq!((reading.decision.allowed, honestly.decision.allowed), (answer, answer));
-            assert_eq!(reading.witness.evidence_bytes(), honestly.witness.evidence_bytes(), "lie {index}");
+            assert_eq!(honestly.rounds(), 2);
+            assert_eq!(reading.rounds(), 5, "lie {index}");
+            assert_eq!((reading.decision().allowed, honestly.decision().allowed), (answer, answer));
+            assert_eq!(
+                reading.witness().evidence_bytes(),
+                honestly.witness().evidence_bytes(),
+                "lie {index}"
+            );
         }
     }
 }
@@ -314,9 +319,52 @@ async fn rounds__should_be_exhausted_by_reads_that_hang_on_one_another_without_a
 #[tokio::test]
 async fn lies__should_be_told_from_denials_by_their_class() {
     let scene = Scene::new();
-    let denied = scene.ask(&honest(), &scene.denied()).await.unwrap().decision.denial.unwrap();
+    let denied = scene.ask(&honest(), &scene.denied()).await.unwrap().into_parts().0.denial.unwrap();
     assert_eq!((denied.code, denied.code.class()), (ChainDenyCode::ContractDenied, DenyClass::Contract));
     let lie = results_of("eth_getCode", |_, code| *code = json!("0x00"));
     let refused = scene.ask(&lie, &scene.denied()).await.unwrap_err();
     assert_eq!(refused.code.class(), DenyClass::Proof);
+}
+
+/// A reader with one provider, which lacks a node in the first so many proofs; and how many batches of proofs it was asked
+/// for.
+async fn reader_of_bad_proofs(scene: &Scene, bad: usize) -> (ContractReader, Arc<AtomicUsize>) {
+    let asked = Arc::<AtomicUsize>::default();
+    let no_leaf = results_of("eth_getProof", |_, proof| {
+        proof["accountProof"].as_array_mut().unwrap().pop();
+    });
+    let lie: Lie = {
+        let asked = Arc::clone(&asked);
+        Arc::new(move |request, answer| {
+            let lies = calls(request, "eth_getProof") && asked.fetch_add(1, Ordering::SeqCst) < bad;
+            if lies { no_leaf(request, answer) } else { Reply::Json(answer) }
+        })
+    };
+    let provider = client(&scene.proxy(&lie).await.url());
+    let timing = FeedTiming { poll_every: Duration::from_millis(50), ..FeedTiming::default() };
+    let feed = HeadFeed::spawn(DevSource::new(Arc::clone(&provider)).unwrap(), timing);
+    let reader = ContractReader::new(scene.anchor.clone(), feed, vec![provider]).unwrap();
+    reader.feed().refreshed().await.unwrap();
+    (reader, asked)
+}
+
+#[tokio::test]
+async fn reader__should_ask_its_only_provider_once_more_after_a_bad_proof() {
+    let scene = Scene::new();
+    for (question, answer) in [(scene.allowed(), true), (scene.denied(), false)] {
+        let (reader, asked) = reader_of_bad_proofs(&scene, 1).await;
+        assert_eq!(outcome(&reader.ask(&question, now()).await), Ok(answer));
+        assert_eq!(asked.load(Ordering::SeqCst), 2, "the bad proof, and a good one");
+    }
+}
+
+#[tokio::test]
+async fn reader__should_refuse_bad_proofs_after_the_second_try() {
+    let scene = Scene::new();
+    let (reader, asked) = reader_of_bad_proofs(&scene, usize::MAX).await;
+    for tries in [2, 4] {
+        let refused = outcome(&reader.ask(&scene.allowed(), now()).await);
+        assert_eq!(refused, Err(ChainDenyCode::ProofNodeMissing));
+        assert_eq!(asked.load(Ordering::SeqCst), tries);
+    }
 }

@@ -9,7 +9,7 @@ mod reading_support;
 use alloy::primitives::Address;
 use contracts_support::{World, word};
 use kms_chain::bindings::{DstackApp, DstackKms};
-use kms_chain::{AppBootInfo, GrantAt, Question, Reading};
+use kms_chain::{AppBootInfo, GrantAt, Question};
 use reading_support::{ask, dev_anchor};
 
 const ROUNDS: u32 = 300;
@@ -73,7 +73,8 @@ async fn proven_read__should_answer_as_the_chain_does_under_hundreds_of_policies
             (Question::Kms(info.clone()), world.node_answer(&info)),
         ];
         for ((question, answer), count) in questions.into_iter().zip(&mut allowed) {
-            let Reading { decision, rounds, .. } = ask(&world.anvil.url(), &anchor, &question).await.unwrap();
+            let reading = ask(&world.anvil.url(), &anchor, &question).await.unwrap();
+            let (rounds, (decision, _)) = (reading.rounds(), reading.into_parts());
             assert_eq!((decision.allowed, decision.reason), answer, "round {round}: {question:?}");
             assert!(rounds <= 2, "{rounds} rounds");
             *count += u32::from(decision.allowed);

@@ -13,7 +13,7 @@ use alloy::primitives::Address;
 use anvil_support::CHAIN_ID;
 use contracts_support::{World, asker, word};
 use kms_chain::bindings::{DstackApp, DstackKms};
-use kms_chain::{Anchor, AppBootInfo, ChainDenyCode, GrantAt, Question, Reading, Witness, replay};
+use kms_chain::{Anchor, AppBootInfo, ChainDenyCode, GrantAt, Question, Witness, replay};
 use reading_support::{ask, dev_anchor};
 use serde_json::{Value, json};
 
@@ -79,12 +79,13 @@ async fn witness__should_replay_in_another_process_without_a_network() {
         let anchor = dev_anchor(world.kms, grant_at);
         for (question, allowed) in questions(app) {
             let reading = ask(&world.anvil.url(), &anchor, &question).await.unwrap();
-            assert_eq!(reading.decision.allowed, allowed);
+            assert_eq!(reading.decision().allowed, allowed);
             recorded.push((anchor.clone(), reading));
         }
     }
     drop(world);
-    for (anchor, Reading { decision, witness, .. }) in recorded {
+    for (anchor, reading) in recorded {
+        let (decision, witness) = reading.into_parts();
         let output = replay_elsewhere(&witness.encode(), &anchor);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let expected = json!({
@@ -106,7 +107,7 @@ async fn witness__should_be_refused_in_another_process_when_changed_or_under_ano
     let (world, app) = settled_world();
     let anchor = dev_anchor(world.kms, GrantAt::Latest);
     let reading = ask(&world.anvil.url(), &anchor, &Question::App(asker(app))).await.unwrap();
-    let bytes = reading.witness.encode();
+    let bytes = reading.witness().encode();
     let mut changed = bytes.clone();
     *changed.last_mut().unwrap() ^= 1;
     for (witness, anchor, code) in [
@@ -125,7 +126,8 @@ async fn witness__should_be_refused_with_any_byte_changed() {
     let (world, app) = settled_world();
     let anchor = dev_anchor(world.kms, GrantAt::Latest);
     for question in [Question::App(asker(app)), Question::Kms(asker(Address::ZERO))] {
-        let Reading { decision, witness, .. } = ask(&world.anvil.url(), &anchor, &question).await.unwrap();
+        let reading = ask(&world.anvil.url(), &anchor, &question).await.unwrap();
+        let (decision, witness) = reading.into_parts();
         let (bytes, digest) = (witness.encode(), witness.digest());
         assert_eq!(Witness::decode_recorded(&bytes, digest).as_ref(), Ok(&witness));
         for at in 0..bytes.len() {
@@ -153,13 +155,13 @@ async fn witness__should_be_refused_when_shortened_or_extended() {
     let (world, app) = settled_world();
     let anchor = dev_anchor(world.kms, GrantAt::Latest);
     let reading = ask(&world.anvil.url(), &anchor, &Question::App(asker(app))).await.unwrap();
-    let bytes = reading.witness.encode();
+    let bytes = reading.witness().encode();
     for len in (0..bytes.len()).step_by(97) {
         assert!(Witness::decode(&bytes[..len]).is_err(), "{len} bytes");
     }
     let longer = Witness::decode(&[&bytes[..], &[0]].concat()).unwrap_err();
     assert_eq!(longer.code, ChainDenyCode::WitnessNotCanonical);
-    let mut slack = reading.witness.clone();
+    let mut slack = reading.witness().clone();
     slack.add_node(vec![0xc0].into());
     assert_eq!(replay(&anchor, &slack).unwrap_err().code(), ChainDenyCode::WitnessSlack);
 }
@@ -172,7 +174,7 @@ async fn grant__should_count_when_final_and_its_revocation_at_once() {
     let question = Question::App(AppBootInfo { composeHash: word(2), ..asker(app) });
     let decide = async |anchor: &Anchor| {
         let reading = ask(&world.anvil.url(), anchor, &question).await.unwrap();
-        reading.decision.denial.map(|denial| denial.code)
+        reading.into_parts().0.denial.map(|denial| denial.code)
     };
     assert_eq!(decide(&at_both).await, Some(ChainDenyCode::ContractDenied));
     world.own(app, &DstackApp::addComposeHashCall { composeHash: word(2) });
@@ -192,11 +194,11 @@ async fn grant__should_not_be_final_before_the_app_is() {
     let at_both = dev_anchor(world.kms, GrantAt::LatestAndFinalized);
     let app = world.deploy_app(&contracts_support::new_app(world.owner));
     let question = Question::App(asker(app));
-    let denial = ask(&world.anvil.url(), &at_both, &question).await.unwrap().decision.denial.unwrap();
+    let denial = ask(&world.anvil.url(), &at_both, &question).await.unwrap().into_parts().0.denial.unwrap();
     assert_eq!(
         (denial.code, denial.found.as_str()),
         (ChainDenyCode::GrantNotFinal, "\"App not registered\"")
     );
     world.anvil.mine(3);
-    assert!(ask(&world.anvil.url(), &at_both, &question).await.unwrap().decision.allowed);
+    assert!(ask(&world.anvil.url(), &at_both, &question).await.unwrap().decision().allowed);
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use kms_attestation::platform::{GuestAgent, Platform};
 use kms_attestation::{RootOfTrust, Verifier};
-use kms_client::boot::{BootRequest, Evidence, Pins, Retry, boot};
+use kms_client::boot::{BootRequest, Booted, Evidence, Pins, Retry, Trust, boot};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,13 +22,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             platform: Platform::GuestAgent(GuestAgent::new(Path::new(&socket))),
             os_image_manifest: std::fs::read(manifest)?,
         },
-        pins: Pins::parse(&std::fs::read(pins)?)?,
+        trust: Trust::pinned(Pins::parse(&std::fs::read(pins)?)?),
         verifier: Verifier::new(root),
         fresh: true,
+        certificate: None,
     };
     let nodes = [node.clone()];
     let report = |node: &str, error: &_| eprintln!("{node}: {error}");
-    let (keys, node) = boot(&request, &nodes, Retry::default(), report).await?;
+    let Booted { keys, node, .. } = boot(&request, &nodes, Retry::default(), report).await?;
     // Use them: keys.disk_key, keys.env_key, keys.signing_key. Each is wiped when it is dropped.
     println!("keys of {} from the node {}, record {}", keys.app_id, node.measurement, keys.record.index);
     Ok(())

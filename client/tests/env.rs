@@ -3,7 +3,7 @@
 
 use kms_attestation::ids::{AppId, RootEpoch};
 use kms_client::env::{
-    BlobFormat, EnvContext, EnvError, EnvName, EnvPrivateKey, EnvPublicKey, EnvVars, MAX_BLOB_BYTES,
+    BlobFormat, EnvCode, EnvContext, EnvName, EnvPrivateKey, EnvPublicKey, EnvVars, MAX_BLOB_BYTES,
     claimed_epoch,
 };
 use kms_client::secret::Secret;
@@ -60,8 +60,8 @@ fn vars(pairs: &[(&str, &str)]) -> EnvVars {
     vars
 }
 
-fn open(blob: &[u8], format: BlobFormat, context: &EnvContext, key: &EnvPrivateKey) -> Result<(), EnvError> {
-    EnvVars::open(blob, format, context, key).map(|_| ())
+fn open(blob: &[u8], format: BlobFormat, context: &EnvContext, key: &EnvPrivateKey) -> Result<(), EnvCode> {
+    EnvVars::open(blob, format, context, key).map(|_| ()).map_err(|error| error.code)
 }
 
 #[test]
@@ -94,14 +94,14 @@ fn native_blob__should_open_for_its_app_and_epoch_alone() {
     let vectors = Vectors::read();
     let (key, context, blob) = (vectors.key(), vectors.context(), vectors.blob(BlobFormat::Native));
     let other_app = EnvContext { app_id: AppId([9; 20]), ..context };
-    assert_eq!(open(&blob, BlobFormat::Native, &other_app, &key), Err(EnvError::NotOpened));
+    assert_eq!(open(&blob, BlobFormat::Native, &other_app, &key), Err(EnvCode::NotOpened));
     let other_epoch = EnvContext { epoch: RootEpoch(2), ..context };
-    let error = open(&blob, BlobFormat::Native, &other_epoch, &key).unwrap_err();
-    assert_eq!(error, EnvError::Epoch { found: RootEpoch(1), expected: RootEpoch(2) });
+    let error = EnvVars::open(&blob, BlobFormat::Native, &other_epoch, &key).err().unwrap();
+    assert_eq!((error.code, &error.found[..], &error.expected[..]), (EnvCode::Epoch, "root epoch 1", "2"));
     // Even where the blob's header is changed to what is expected.
     let mut changed = blob;
     changed[4] = 2;
-    assert_eq!(open(&changed, BlobFormat::Native, &other_epoch, &key), Err(EnvError::NotOpened));
+    assert_eq!(open(&changed, BlobFormat::Native, &other_epoch, &key), Err(EnvCode::NotOpened));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn blobs__should_not_open_with_another_key_or_a_changed_bit() {
     let other = EnvPrivateKey::new(Secret::copy_of(&[9; 32]).unwrap());
     for format in FORMATS {
         let blob = vectors.blob(format);
-        assert_eq!(open(&blob, format, &vectors.context(), &other), Err(EnvError::NotOpened));
+        assert_eq!(open(&blob, format, &vectors.context(), &other), Err(EnvCode::NotOpened));
         for at in 0..blob.len() {
             for bit in [1, 0x40] {
                 let mut changed = blob.clone();
@@ -133,16 +133,16 @@ fn public_key__should_not_be_a_point_of_small_order() {
     }] {
         for format in FORMATS {
             let sealed = vars(&[]).seal(format, &Vectors::read().context(), &EnvPublicKey::from_bytes(point));
-            assert_eq!(sealed.unwrap_err().code(), "env-key", "{format:?}");
+            assert_eq!(sealed.unwrap_err().code, EnvCode::Key, "{format:?}");
         }
     }
     // Nor is a blob from such a point opened.
     let vectors = Vectors::read();
     let mut blob = vectors.blob(BlobFormat::Dstack);
     blob[..32].fill(0);
-    assert_eq!(open(&blob, BlobFormat::Dstack, &vectors.context(), &vectors.key()), Err(EnvError::NotOpened));
+    assert_eq!(open(&blob, BlobFormat::Dstack, &vectors.context(), &vectors.key()), Err(EnvCode::NotOpened));
     for bad in ["", "00", "zz", &"0".repeat(66)] {
-        assert_eq!(bad.parse::<EnvPublicKey>().unwrap_err().code(), "env-key");
+        assert_eq!(bad.parse::<EnvPublicKey>().unwrap_err().code, EnvCode::Key);
     }
 }
 
@@ -152,10 +152,10 @@ fn environment__should_be_bounded_in_both_directions() {
     let large = vars(&[("A", &"x".repeat(MAX_BLOB_BYTES))]);
     for format in FORMATS {
         let error = large.seal(format, &vectors.context(), &vectors.key().public_key()).unwrap_err();
-        assert_eq!(error.code(), "env-too-large");
+        assert_eq!(error.code, EnvCode::TooLarge);
         let blob = vec![1; MAX_BLOB_BYTES + 1];
         let error = open(&blob, format, &vectors.context(), &vectors.key()).unwrap_err();
-        assert_eq!(error.code(), "env-too-large");
+        assert_eq!(error, EnvCode::TooLarge);
     }
 }
 
@@ -164,7 +164,7 @@ fn dstack_blob__should_be_named_when_taken_for_a_native_one() {
     let vectors = Vectors::read();
     let error =
         open(&vectors.blob(BlobFormat::Dstack), BlobFormat::Native, &vectors.context(), &vectors.key());
-    assert!(error.unwrap_err().to_string().contains("--format dstack"));
+    assert!(error.unwrap_err().fix().contains("--format dstack"));
 }
 
 proptest! {

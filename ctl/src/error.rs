@@ -7,7 +7,7 @@ use kms_attestation::deny::DenyReason;
 use kms_attestation::pccs::ConfigError;
 use kms_attestation::root::RootError;
 use kms_chain::ChainDeny;
-use kms_client::boot::BootError;
+use kms_client::boot::{BootError, FailureKind};
 use kms_ledger::audit_bundle::BundleRefusal;
 use kms_ledger::refusal::LedgerRefusal;
 use kms_ledger::replay::{Gap, ReplayCode};
@@ -94,9 +94,10 @@ impl CtlError {
     pub(crate) fn outcome(&self) -> Outcome {
         let exit = match self {
             Self::NotWritten { .. } | Self::Encode(_) => Exit::NotWritten,
-            Self::Node(error) => match **error {
-                BootError::Unreachable { .. } => Exit::Undecided,
-                _ => Exit::Refused,
+            Self::Node(error) => match error.kind() {
+                FailureKind::Undecided => Exit::Undecided,
+                FailureKind::Refused => Exit::Refused,
+                FailureKind::Unfit => Exit::Usage,
             },
             Self::Refused(_) | Self::Bundle { .. } | Self::Checkpoint { .. } => Exit::Refused,
             Self::Audit(error) => error.exit(),

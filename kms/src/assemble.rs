@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -18,20 +19,22 @@ use kms_attestation::pccs::{
     CachePolicy, CollateralCache, CollateralClient, CollateralStore, FetchLimits, Source, SystemClock,
 };
 use kms_attestation::platform::Platform;
-use kms_chain::{Anchor, ContractReader, DevSource, HeadFeed, QuorumSource, Rpc, RpcLimits};
+use kms_chain::{Anchor, ContractReader, Rpc, RpcLimits};
 use kms_verdict::Judge;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
-use crate::config::{Config, Providers, RootSource};
+use crate::config::{Config, RootSource};
 use crate::hardening::{Hardened, HardeningError};
 use crate::keys::{CertificateDeny, KeyError, RootSecret};
+use crate::metrics::{Measured, Metrics};
 use crate::node::certificate::Issuer;
 use crate::node::history::History;
 use crate::node::{Node, Quotas, Standing, Workers};
 use crate::record::{FileRecorder, RecordFault};
 use crate::refusal::Refused;
-use crate::serve::{CertificateTerms, ServeLimits};
+use crate::serve::{CertificateTerms, Listeners, ServeLimits};
 use kms_client::secret::Secret;
 
 /// The largest OS-image manifest that is read, in bytes.
@@ -74,6 +77,18 @@ pub enum StartError {
     /// The configuration was loaded, and yet something in it cannot be used.
     #[error("start-config: {0}; run `kms-node config check`")]
     Config(String),
+    /// A port cannot be opened.
+    #[error(
+        "start-listen: cannot listen at {address}, from {key}: {error}; free the port, or choose another"
+    )]
+    Listen {
+        /// The key of the configuration.
+        key: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// The system's word for it.
+        error: std::io::Error,
+    },
     /// No quote, or no certificate.
     #[error("{0}")]
     Refused(Refused),
@@ -110,6 +125,8 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
     let certificate = issuer.issue(&platform, collateral.now()).await.map_err(StartError::Refused)?;
     let history = state.join("platforms.json");
     let (limits, cores) = (&config.limits, available_parallelism().unwrap_or(NonZeroUsize::MIN));
+    let metrics = Arc::<Metrics>::default();
+    let recorder = FileRecorder::open(&config.record.path)?;
     let node = Node {
         name: config.node.name.clone(),
         judge: Arc::new(judge),
@@ -117,7 +134,7 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
         collateral,
         chain,
         history: History::open(&history).map_err(file("read", &history))?,
-        recorder: Arc::new(FileRecorder::open(&config.record.path)?),
+        recorder: Arc::new(Measured::new(recorder, Arc::clone(&metrics))),
         root,
         platform,
         os_image_manifest,
@@ -129,8 +146,23 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
         nonce_lifetime: limits.nonce_lifetime,
         policy_digest: config.policy_digest().0,
         insecure_settings: config.insecure_settings().into_iter().map(str::to_owned).collect(),
+        metrics,
     };
     Ok(Assembled { node: Arc::new(node), limits: limits.serve, terms })
+}
+
+/// Opens the node's ports.
+pub async fn bind(config: &Config) -> Result<Listeners, StartError> {
+    let services = listen("listen.address", config.listen.address).await?;
+    let metrics = match config.metrics.address {
+        Some(address) => Some(listen("metrics.address", address).await?),
+        None => None,
+    };
+    Ok(Listeners { services, metrics })
+}
+
+async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| StartError::Listen { key, address, error })
 }
 
 fn file(what: &'static str, path: &Path) -> impl Fn(std::io::Error) -> StartError {
@@ -165,17 +197,7 @@ fn contract_reader(config: &Config, anchor: Anchor) -> Result<ContractReader, St
         |url: &crate::config::RpcUrl| url.client(chain.transport, RpcLimits::default()).map(Arc::new);
     let rpcs: Vec<Arc<Rpc>> =
         chain.providers.urls().iter().map(client).collect::<Result<_, _>>().map_err(unusable)?;
-    let feed = match &chain.providers {
-        Providers::InsecureDev(_) => {
-            let provider = rpcs.first().ok_or_else(|| unusable("no provider"))?;
-            HeadFeed::spawn(DevSource::new(Arc::clone(provider)).map_err(unusable)?, chain.timing)
-        }
-        Providers::Quorum { threshold, .. } => {
-            let source = QuorumSource::new(rpcs.clone(), chain.chain_id, *threshold, chain.confirmations);
-            HeadFeed::spawn(source.map_err(unusable)?, chain.timing)
-        }
-    };
-    ContractReader::new(anchor, feed, rpcs).map_err(unusable)
+    ContractReader::spawn(anchor, rpcs, chain.confirmations, chain.timing).map_err(unusable)
 }
 
 fn root_secret(source: &RootSource, hardened: &Hardened) -> Result<RootSecret, StartError> {

@@ -9,6 +9,7 @@ mod boot;
 pub mod config;
 pub mod hardening;
 pub mod keys;
+mod metrics;
 pub mod node;
 mod public;
 pub mod record;

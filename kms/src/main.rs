@@ -5,14 +5,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use kms_node::assemble::{Assembled, assemble};
+use kms_node::assemble::{Assembled, assemble, bind};
 use kms_node::config::log::LogFormat;
 use kms_node::config::{Config, check_report};
 use kms_node::hardening::harden;
 use kms_node::serve::serve;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A KMS node: releases keys to confidential VMs that the contracts allow.
@@ -48,6 +48,10 @@ struct ConfigArgs {
     set: Vec<String>,
 }
 
+/// How long the end waits for jobs on threads of their own: a verification takes a millisecond, a name that the system
+/// looks up may take many seconds, and nobody needs either any more.
+const LAST_JOBS: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let (Command::Run(args) | Command::Config(ConfigCommand::Check(args))) = &cli.command;
@@ -72,10 +76,12 @@ fn run(config: &Config) -> ExitCode {
     let outcome = harden(config.node.memory_lock).map_err(|error| error.to_string()).and_then(|hardened| {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| error.to_string())?;
-        runtime.block_on(async {
+        let outcome = runtime.block_on(async {
             let assembled = assemble(config, &hardened).await.map_err(|error| error.to_string())?;
             work(config, assembled).await.map_err(|error| error.to_string())
-        })
+        });
+        runtime.shutdown_timeout(LAST_JOBS);
+        outcome
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -88,12 +94,16 @@ fn run(config: &Config) -> ExitCode {
 
 async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn std::error::Error>> {
     let Assembled { node, limits, terms } = assembled;
-    let listener = TcpListener::bind(config.listen.address).await?;
+    let listeners = bind(config).await?;
+    // Before anybody is told that it serves, so that no signal finds the default action.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     for setting in config.insecure_settings() {
         tracing::warn!(setting, "insecure");
     }
-    tracing::info!(address = %listener.local_addr()?, node = %config.node.name, policy = %config.policy_digest(), "serving");
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    if let Some(metrics) = &listeners.metrics {
+        tracing::info!(address = %metrics.local_addr()?, "serving metrics");
+    }
+    tracing::info!(address = %listeners.services.local_addr()?, node = %config.node.name, policy = %config.policy_digest(), "serving");
     let shutdown = async move {
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -101,7 +111,7 @@ async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn std::
         }
         tracing::info!("stopping");
     };
-    serve(node, listener, limits, terms, shutdown).await?;
+    serve(node, listeners, limits, terms, shutdown).await?;
     Ok(())
 }
 

@@ -16,6 +16,8 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::keys::CertificateCode;
 use crate::node::OVERLOAD_PAUSE;
 
+/// How long a caller whose request took too long should wait: what was slow is seldom fast at once.
+const TIMEOUT_PAUSE: Duration = Duration::from_secs(1);
 /// The most characters of `found` and of `expected` in a status: gRPC details travel in a header.
 const MAX_DETAIL_CHARS: usize = 600;
 
@@ -43,6 +45,9 @@ kms_attestation::deny_codes! {
         Overloaded = "overloaded", Node,
             "The node has as much work as it can do in time.",
             "Try again after a pause, or at another node.";
+        RequestTimeout = "request-timeout", Node,
+            "The request was not done in the time that a request may take.",
+            "Try again after a pause, or at another node; if it lasts, check the node's providers and its PCCS.";
         CollateralUnavailable = "collateral-unavailable", Node,
             "No current collateral could be had for this kind of platform.",
             "Check the node's PCCS; the answer says which failed and how.";
@@ -81,6 +86,12 @@ impl Code {
         let certificate = CertificateCode::ALL.iter().copied().map(Self::Certificate);
         let node = NodeCode::ALL.iter().copied().map(Self::Node);
         kms_verdict::Code::all().map(Self::Verdict).chain(certificate).chain(node)
+    }
+
+    /// The code of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().find(|code| code.as_str() == name)
     }
 }
 
@@ -171,7 +182,7 @@ pub fn grpc_code(code: Code) -> Grpc {
     }
 }
 
-/// The refusal as a caller sees it. An overloaded node always says when to try again.
+/// The refusal as a caller sees it. What passes by itself always says when to try again.
 #[must_use]
 pub fn status(refused: &Refused, retry_after: Option<Duration>) -> Status {
     let cut = |text: &str| text.chars().take(MAX_DETAIL_CHARS).collect::<String>();
@@ -181,11 +192,19 @@ pub fn status(refused: &Refused, retry_after: Option<Duration>) -> Status {
         ("fix".to_owned(), refused.code.fix().to_owned()),
     ]);
     let mut details = ErrorDetails::with_error_info(refused.code.as_str(), ERROR_DOMAIN, metadata);
-    let overloaded = refused.code == Code::Node(NodeCode::Overloaded);
-    if let Some(pause) = retry_after.or(overloaded.then_some(OVERLOAD_PAUSE)) {
+    if let Some(pause) = retry_after.or(usual_pause(refused.code)) {
         details.set_retry_info(Some(pause));
     }
     Status::with_error_details(grpc_code(refused.code), refused.code.message(), details)
+}
+
+/// When to try again, where that does not depend on who asks.
+const fn usual_pause(code: Code) -> Option<Duration> {
+    match code {
+        Code::Node(NodeCode::Overloaded) => Some(OVERLOAD_PAUSE),
+        Code::Node(NodeCode::RequestTimeout) => Some(TIMEOUT_PAUSE),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
-//! A node at work: its services on one port, and what it does by itself.
+//! A node at work: its services on one port, its metrics on another, and what it does by itself.
 //!
 //! ```text
-//! every minute   is this node still allowed?   collateral that is due     (more often while it is not)
-//! every hour     a new certificate with a new quote
+//! every minute      is this node still allowed?   collateral that is due     (more often while it is not)
+//! every half hour   a new certificate with a new quote
 //! ```
 //!
+//! Told to stop, it takes no new connection, finishes the requests in hand, and does not wait for peers that never end.
 //! Health (`grpc.health.v1`) says SERVING only while the node may release keys. Owns the limits of HTTP/2; those of
 //! connections are in `server`, those of work in `node`.
 
@@ -19,8 +20,8 @@ use kms_attestation::quote::MAX_QUOTE_BYTES;
 use kms_proto::v1::boot_server::BootServer;
 use kms_proto::v1::public_server::PublicServer;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
@@ -28,11 +29,12 @@ use tonic_health::server::HealthReporter;
 
 use crate::boot::BootService;
 use crate::keys::{DnsName, Lifetime};
+use crate::metrics::{self, NodeState};
 use crate::node::certificate::Issuer;
 use crate::node::{CHECK_AGAIN_AFTER, CHECK_EVERY, Node};
 use crate::public::PublicService;
 use crate::refusal::Refused;
-use crate::server::{ConnectionLimits, ConnectionTimes, accept};
+use crate::server::{Attend, ConnectionLimits, ConnectionTimes, Entrance, Gate};
 
 /// The largest request, in bytes: quote, event log and manifest at their largest, and what frames them.
 const MAX_REQUEST_BYTES: usize = MAX_QUOTE_BYTES + MAX_EVENT_LOG_BYTES + MAX_MANIFEST_BYTES + 1024;
@@ -42,6 +44,11 @@ const MAX_STREAMS: u32 = 8;
 const MAX_HEADER_BYTES: u32 = 8 * 1024;
 /// How often an idle peer is asked whether it is still there, and how long it may take to answer.
 const KEEPALIVE: Duration = Duration::from_secs(20);
+/// Told to stop, how long the node waits beyond the longest request: for answers to be on their way.
+const STOP_MARGIN: Duration = Duration::from_secs(1);
+/// A renewal of the certificate that failed is tried again after this part of the time between two: before the old one,
+/// which has at least as much left as that time, comes to its end.
+const RENEW_AGAIN: u32 = 10;
 /// How long the first check waits for the first heads.
 const FIRST_HEADS: Duration = Duration::from_secs(10);
 /// Connections that have finished their handshake and wait for tonic to take them.
@@ -73,10 +80,18 @@ pub struct CertificateTerms {
     pub renew_every: Duration,
 }
 
-/// Serves until `shutdown` ends; then finishes the requests in hand.
+/// The ports of a node, opened.
+pub struct Listeners {
+    /// Of its services.
+    pub services: TcpListener,
+    /// Of its metrics, where they are served.
+    pub metrics: Option<TcpListener>,
+}
+
+/// Serves until `shutdown` ends; then finishes the requests in hand, which takes at most the longest request.
 pub async fn serve(
     node: Arc<Node>,
-    listener: TcpListener,
+    listeners: Listeners,
     limits: ServeLimits,
     terms: CertificateTerms,
     shutdown: impl Future<Output = ()>,
@@ -85,22 +100,26 @@ pub async fn serve(
     // Until it is found to be allowed, it is not: by itself, the reporter would say that the server is SERVING.
     report(&health, ServingStatus::NotServing).await;
     let (secured, connections) = mpsc::channel(HANDED_OVER);
-    let background = [
-        tokio::spawn(accept(
-            listener,
-            node.certificates.subscribe(),
-            limits.connections,
-            limits.times,
-            secured,
-        )),
+    let gate = Arc::new(Gate::new(limits.connections));
+    let (certificates, metrics) = (node.certificates.subscribe(), Arc::clone(&node.metrics));
+    let attend = Attend::new(limits.request, Arc::clone(&metrics));
+    let entrance = Entrance { gate: Arc::clone(&gate), times: limits.times, certificates, metrics, secured };
+    let accepting = tokio::spawn(entrance.accept(listeners.services));
+    let no_more = accepting.abort_handle();
+    let mut background = vec![
+        accepting,
         tokio::spawn(keep_standing(Arc::clone(&node), health)),
         tokio::spawn(keep_certificate(Arc::clone(&node), terms)),
     ];
+    if let Some(listener) = listeners.metrics {
+        let registry = node.metrics.registry(NodeState { node: Arc::clone(&node), gate });
+        background.push(tokio::spawn(metrics::serve(listener, registry)));
+    }
     let boot =
         BootServer::new(BootService::new(Arc::clone(&node))).max_decoding_message_size(MAX_REQUEST_BYTES);
     let public = PublicServer::new(PublicService::new(node)).max_decoding_message_size(1024);
     let mut server = Server::builder()
-        .timeout(limits.request)
+        .layer(attend)
         .max_concurrent_streams(MAX_STREAMS)
         .http2_max_header_list_size(MAX_HEADER_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE))
@@ -110,9 +129,29 @@ pub async fn serve(
     if let Ok(reflection) = reflection() {
         router = router.add_service(reflection);
     }
-    let outcome = router.serve_with_incoming_shutdown(ReceiverStream::new(connections), shutdown).await;
+    let (stopping, stopped) = oneshot::channel::<()>();
+    let shutdown = async move {
+        shutdown.await;
+        // With the listener gone, the system refuses who comes now.
+        no_more.abort();
+        drop(stopping);
+    };
+    let serving = router.serve_with_incoming_shutdown(ReceiverStream::new(connections), shutdown);
+    let outcome = tokio::select! {
+        outcome = serving => outcome,
+        () = out_of_time(stopped, limits.request) => Ok(()),
+    };
     background.iter().for_each(tokio::task::JoinHandle::abort);
     outcome
+}
+
+/// Comes back when every request that was in hand at the stop must be over. A connection that is still open then has none,
+/// or a peer that does not take its answer: it would keep the node from ending for as long as it lives.
+async fn out_of_time(stopped: oneshot::Receiver<()>, longest_request: Duration) {
+    // Its sender says nothing: that it is gone is the word.
+    drop(stopped.await);
+    sleep(longest_request + STOP_MARGIN).await;
+    tracing::warn!("connections were still open, and are closed");
 }
 
 fn reflection() -> Result<
@@ -157,17 +196,22 @@ async fn report(health: &HealthReporter, status: ServingStatus) {
     }
 }
 
-/// Issues a new certificate from time to time. One that cannot be issued leaves the old one, which clients judge.
+/// Issues a new certificate from time to time. One that cannot be issued leaves the old one, which clients judge, and is
+/// tried again soon.
 async fn keep_certificate(node: Arc<Node>, terms: CertificateTerms) {
-    let mut ticks = interval(terms.renew_every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.tick().await;
+    let mut pause = terms.renew_every;
     loop {
-        ticks.tick().await;
-        match renew(&node, &terms).await {
-            Ok(()) => tracing::info!("a new certificate"),
-            Err(refused) => tracing::error!(%refused, "no new certificate"),
-        }
+        sleep(pause).await;
+        pause = match renew(&node, &terms).await {
+            Ok(()) => {
+                tracing::info!("a new certificate");
+                terms.renew_every
+            }
+            Err(refused) => {
+                tracing::error!(%refused, "no new certificate");
+                terms.renew_every / RENEW_AGAIN
+            }
+        };
     }
 }
 

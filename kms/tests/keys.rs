@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 
 use alloy::primitives::{Signature, keccak256};
 use kms_attestation::ids::{AppId, InstanceId, RootEpoch};
+use kms_attestation::ratls::subject_public_key_info;
 use kms_client::secret::Secret;
 use kms_client::signature::{AppKeyStatement, EnvKeyStatement, Freshness};
 use kms_node::hardening::{Hardened, MemoryLocking, harden};
 use kms_node::keys::{
-    AppKeys, AppSigningKey, CertificatePolicy, DnsName, KeyError, NodeId, NodeLogKey, RootKeys, RootSecret,
-    RootSigner, SignedEnvKey,
+    AppKeys, AppSigningKey, CertificatePolicy, DnsName, KeyCode, Lifetime, NodeId, NodeLogKey, RootKeys,
+    RootSecret, RootSigner, SignedEnvKey,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -76,8 +77,8 @@ fn privates(keys: &AppKeys, shared: &AppKeys, node: &NodeLogKey) -> [(&'static s
 fn publics(root: &RootKeys, keys: &AppKeys, node: &NodeLogKey) -> [(&'static str, String); 6] {
     [
         ("app_env", keys.env_key.public_key().to_string()),
-        ("app_signing", hex::encode(keys.signing_key.public_key())),
-        ("app_ca", hex::encode(keys.ca.spki_der())),
+        ("app_signing", hex::encode(keys.signing_key.public_key().unwrap())),
+        ("app_ca", hex::encode(subject_public_key_info(&keys.statements.ca_certificate).unwrap())),
         ("node_log", hex::encode(node.public_key())),
         ("root_ca", hex::encode(root.public_keys().ca_spki)),
         ("root_signer", root.public_keys().signer.to_string()),
@@ -125,12 +126,15 @@ fn statements__should_be_those_of_the_independent_implementation() {
 fn endorsement__should_recover_to_the_root_signer_in_ethereums_own_library() {
     let root = root([7; 32], 0);
     let keys = app_keys(&root, AppId([1; 20]), None);
-    let statement =
-        AppKeyStatement { app_id: keys.app_id, epoch: keys.epoch, public_key: keys.signing_key.public_key() };
-    let signature = Signature::from_raw(&keys.endorsement.to_bytes()).unwrap();
+    let statement = AppKeyStatement {
+        app_id: keys.app_id,
+        epoch: keys.epoch,
+        public_key: keys.signing_key.public_key().unwrap(),
+    };
+    let signature = Signature::from_raw(&keys.statements.endorsement.to_bytes()).unwrap();
     let recovered = signature.recover_from_prehash(&keccak256(statement.message())).unwrap();
     assert_eq!(recovered.to_encoded_point(true).as_bytes(), root.public_keys().signer.to_compressed());
-    statement.verify(&keys.endorsement, &root.public_keys().signer).unwrap();
+    statement.verify(&keys.statements.endorsement, &root.public_keys().signer).unwrap();
 }
 
 #[test]
@@ -138,20 +142,23 @@ fn endorsement__should_not_count_for_another_app_epoch_key_or_root() {
     let root_7 = root([7; 32], 0);
     let signer = root_7.public_keys().signer;
     let keys = app_keys(&root_7, AppId([1; 20]), None);
-    let good =
-        AppKeyStatement { app_id: keys.app_id, epoch: keys.epoch, public_key: keys.signing_key.public_key() };
-    let other_key = app_keys(&root_7, AppId([2; 20]), None).signing_key.public_key();
+    let good = AppKeyStatement {
+        app_id: keys.app_id,
+        epoch: keys.epoch,
+        public_key: keys.signing_key.public_key().unwrap(),
+    };
+    let other_key = app_keys(&root_7, AppId([2; 20]), None).signing_key.public_key().unwrap();
     for bad in [
         AppKeyStatement { app_id: AppId([2; 20]), ..good },
         AppKeyStatement { epoch: RootEpoch(1), ..good },
         AppKeyStatement { public_key: other_key, ..good },
     ] {
-        let error = bad.verify(&keys.endorsement, &signer).unwrap_err();
+        let error = bad.verify(&keys.statements.endorsement, &signer).unwrap_err();
         assert_eq!(error.code.as_str(), "signature-wrong-signer", "{error}");
     }
     let other_root = root([8; 32], 0).public_keys().signer;
     assert_eq!(
-        good.verify(&keys.endorsement, &other_root).unwrap_err().code.as_str(),
+        good.verify(&keys.statements.endorsement, &other_root).unwrap_err().code.as_str(),
         "signature-wrong-signer"
     );
     // The same root secret in another epoch has another signer.
@@ -183,7 +190,7 @@ fn env_key__should_be_endorsed_for_a_while() {
 fn root__should_refuse_a_blank_file_and_never_repeat() {
     let blank = Secret::copy_of(&[0; 32]).unwrap();
     let error = RootSecret::from_secret(RootEpoch::FIRST, blank, &hardened()).err().unwrap();
-    assert_eq!(error, KeyError::BlankRoot);
+    assert_eq!(error.code(), KeyCode::BlankRoot);
     let new = || RootSecret::generate(RootEpoch::FIRST, &hardened()).unwrap();
     assert_ne!(new().expose_for_transfer(), new().expose_for_transfer());
 }
@@ -207,8 +214,27 @@ fn all_bytes(keys: &AppKeys) -> Vec<Vec<u8>> {
         keys.disk_key.expose().to_vec(),
         keys.env_key.expose().to_vec(),
         keys.signing_key.expose().to_vec(),
-        keys.ca.spki_der(),
+        subject_public_key_info(&keys.statements.ca_certificate).unwrap(),
     ]
+}
+
+#[test]
+fn statements__should_be_made_anew_when_they_are_old_or_for_another_policy() {
+    let (root, app) = (root([7; 32], 0), AppId([1; 20]));
+    let of = |policy: &CertificatePolicy, now| {
+        root.app_keys(app, None, policy, now).unwrap().statements.ca_certificate.clone()
+    };
+    let fresh =
+        |policy: &CertificatePolicy, now| root.app_ca(app, policy, now).unwrap().certificate().der.clone();
+    let first = of(&policy(), NOW);
+    assert_eq!(first, fresh(&policy(), NOW));
+    assert_eq!(of(&policy(), NOW + 3600), first);
+    assert_eq!(of(&policy(), NOW + 3601), fresh(&policy(), NOW + 3601));
+    assert_eq!(of(&policy(), NOW), first, "a clock that went back");
+    let short = policy().with_app_ca_lifetime(Lifetime::from_secs(1000).unwrap());
+    assert_eq!(of(&short, NOW), fresh(&short, NOW));
+    assert_eq!(of(&short, NOW + 10), fresh(&short, NOW));
+    assert_eq!(of(&short, NOW + 11), fresh(&short, NOW + 11), "never when a hundredth of its life is over");
 }
 
 proptest! {

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use kms_attestation::hash::sha256;
 use serde::{Serialize, Serializer};
 
@@ -41,7 +42,8 @@ impl Serialize for BlobId {
     }
 }
 
-/// A piece of evidence, on its way to the log: one after the other, its parts are the bytes that its name is of.
+/// A piece of evidence, on its way to the log: one after the other, its parts are the bytes that its name is of. Cheap to
+/// clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blob {
     id: BlobId,
@@ -52,15 +54,16 @@ pub struct Blob {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
     /// Found in this blob alone.
-    Own(Vec<u8>),
+    Own(Bytes),
     /// Found in other blobs too: stored once, under its own name.
-    Shared(BlobId, Vec<u8>),
+    Shared(BlobId, Bytes),
 }
 
 impl Part {
     /// Bytes that other blobs have too.
     #[must_use]
-    pub fn shared(bytes: Vec<u8>) -> Self {
+    pub fn shared(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
         Self::Shared(BlobId::of(&bytes), bytes)
     }
 
@@ -76,7 +79,8 @@ impl Part {
 impl Blob {
     /// A blob of one piece.
     #[must_use]
-    pub fn new(bytes: Vec<u8>) -> Self {
+    pub fn new(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
         Self { id: BlobId::of(&bytes), parts: vec![Part::Own(bytes)] }
     }
 
@@ -118,8 +122,8 @@ mod tests {
 
     #[test]
     fn blob__should_have_the_name_of_its_bytes_however_they_are_parted() {
-        let parted = Blob::of_parts(vec![Part::Own(b"ab".to_vec()), Part::shared(b"cd".to_vec())]);
-        assert_eq!(parted.id(), Blob::new(b"abcd".to_vec()).id());
+        let parted = Blob::of_parts(vec![Part::Own("ab".into()), Part::shared("cd")]);
+        assert_eq!(parted.id(), Blob::new("abcd").id());
         assert_eq!((parted.len(), parted.is_empty()), (4, false));
     }
 }

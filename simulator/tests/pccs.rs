@@ -287,3 +287,19 @@ async fn tls__should_serve_the_same_to_clients_that_trust_its_certificate() {
     let answer = send(stream, request("GET", QE_IDENTITY, String::new())).await.unwrap();
     assert_eq!(answer.document("enclaveIdentity").0, platform.qe_identity(Update::Standard).unwrap().json);
 }
+
+#[tokio::test]
+async fn fault__should_be_of_one_kind_of_platform_where_one_is_named() {
+    let mut platform = Platform::from_seed(7, NOW).unwrap();
+    platform.add_host().unwrap();
+    let [first, second] = [0, 1].map(|host| platform.host(host).unwrap().fmspc());
+    let pccs = Pccs::start(ANY_PORT.parse().unwrap(), platform.clone()).await.unwrap();
+    for (out_of_date, status) in [(second, "accepted 20"), (first, "TCB status")] {
+        pccs.set_fault(FaultPlan::of(out_of_date, Fault::OutOfDate));
+        let said = verdict(&pccs, &platform).await;
+        assert!(said.contains(status), "{said}");
+    }
+    let plan = json!({ "kind": "out-of-date", "fmspc": second });
+    assert_eq!(post(&pccs, "/fault", plan).await, 200);
+    assert_eq!(verdict(&pccs, &platform).await, "accepted 20");
+}

@@ -1,7 +1,7 @@
 //! What the end-to-end tests stand on: real processes, a real chain, real TLS, and nothing of our own that is imitated.
 //!
 //! ```text
-//! World ─┬─ Chain      anvil with both contracts        (process)
+//! World ─┬─ Chain      anvil with both contracts        (process), where need be behind Providers, and beside Forks
 //!        ├─ Simulated  hosts, the node's guest, a PCCS   (process `kms-simulator up`), and its twin for other guests
 //!        └─ Node       a KMS node                        (process `kms-node run`)
 //! Wire   a client that can do what an honest one never does: other nonces, other keys, other connections
@@ -24,11 +24,14 @@ mod anvil_support;
 #[path = "../../chain/tests/contracts_support/mod.rs"]
 mod contracts_support;
 
+pub mod asking;
 pub mod chain;
+pub mod disk;
 pub mod guest;
 pub mod http;
 pub mod node;
 pub mod process;
+pub mod provider;
 pub mod relay;
 pub mod simulated;
 pub mod wire;

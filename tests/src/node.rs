@@ -41,6 +41,7 @@ pub enum Signals {
 /// A node.
 pub struct Node {
     folder: TempDir,
+    state: PathBuf,
     settings: Vec<String>,
     signals: Signals,
     address: SocketAddr,
@@ -56,23 +57,48 @@ impl Node {
     /// As [`Self::start`], with other signals.
     pub fn start_with(chain: &Chain, simulated: &Simulated, settings: &[&str], signals: Signals) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        write_configuration(folder.path(), chain, simulated);
+        let state = folder.path().join("state");
+        Self::start_in(folder, state, chain, simulated, settings, signals)
+    }
+
+    /// As [`Self::start`], with all that the node writes in that folder, its record among it.
+    pub fn start_on(state: &Path, chain: &Chain, simulated: &Simulated, settings: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::start_in(folder, state.to_owned(), chain, simulated, settings, Signals::Usual)
+    }
+
+    fn start_in(
+        folder: TempDir,
+        state: PathBuf,
+        chain: &Chain,
+        simulated: &Simulated,
+        settings: &[&str],
+        signals: Signals,
+    ) -> Self {
+        write_configuration(folder.path(), &state, chain, simulated);
         let settings = with_defaults(settings);
         let mut process = run(folder.path(), &settings, signals);
         let address = process.await_line(START, listening);
-        Self { folder, settings, signals, address, process }
+        Self { folder, state, settings, signals, address, process }
     }
 
     /// Starts a node that cannot start; its exit code and its words.
     pub fn fail_to_start(chain: &Chain, simulated: &Simulated, settings: &[&str]) -> (ExitStatus, String) {
         let folder = tempfile::tempdir().expect("a folder");
-        write_configuration(folder.path(), chain, simulated);
+        write_configuration(folder.path(), &folder.path().join("state"), chain, simulated);
         run(folder.path(), &with_defaults(settings), Signals::Usual).await_end(START)
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its metrics are, if they are served.
+    pub fn metrics(&self) -> SocketAddr {
+        let said = self.process.said();
+        let address = said.lines().find_map(|line| address_in(line, "serving metrics"));
+        address.expect("a node with metrics.address")
     }
 
     /// Its process.
@@ -87,7 +113,12 @@ impl Node {
 
     /// Its record of decisions.
     pub fn record_file(&self) -> PathBuf {
-        self.folder.path().join("state/decisions.log")
+        self.state.join("decisions.log")
+    }
+
+    /// What it remembers of platforms.
+    pub fn history_file(&self) -> PathBuf {
+        self.state.join("platforms.json")
     }
 
     /// Kills it, as a power cut would.
@@ -106,7 +137,17 @@ impl Node {
 
     /// Asks it to stop; its exit code.
     pub fn stop(&mut self) -> ExitStatus {
+        self.tell_to_stop();
+        self.await_stop()
+    }
+
+    /// Asks it to stop, and does not wait.
+    pub fn tell_to_stop(&self) {
         self.process.signal(Signal::TERM);
+    }
+
+    /// Waits until it has stopped; its exit code.
+    pub fn await_stop(&mut self) -> ExitStatus {
         self.process.await_end(START).0
     }
 
@@ -177,12 +218,16 @@ fn run(folder: &Path, settings: &[String], signals: Signals) -> Process {
 
 /// The address, from the line of the log that tells it.
 fn listening(line: &str) -> Option<SocketAddr> {
-    let line: Value = serde_json::from_str(line).ok()?;
-    let fields = &line["fields"];
-    (fields["message"] == "serving").then(|| fields["address"].as_str()?.parse().ok())?
+    address_in(line, "serving")
 }
 
-fn write_configuration(folder: &Path, chain: &Chain, simulated: &Simulated) {
+fn address_in(line: &str, message: &str) -> Option<SocketAddr> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let fields = &line["fields"];
+    (fields["message"] == message).then(|| fields["address"].as_str()?.parse().ok())?
+}
+
+fn write_configuration(folder: &Path, state: &Path, chain: &Chain, simulated: &Simulated) {
     let text = |path: &Path| path.display().to_string();
     let configuration = format!(
         r#"
@@ -213,7 +258,7 @@ insecure_dev_chain = true
 rpc = ["{rpc}"]
 "#,
         root = text(&folder.join("root.hex")),
-        state = text(&folder.join("state")),
+        state = text(state),
         manifest = text(&simulated.manifest()),
         agent = text(&simulated.node_agent()),
         certificate = text(&simulated.root_certificate()),

@@ -113,9 +113,28 @@ impl Simulated {
 
     /// What goes wrong at the PCCS from now on.
     pub fn pccs_fault(&self, kind: &str) {
-        let address = self.pccs.trim_start_matches("http://");
-        let stream = TcpStream::connect(address).expect("the PCCS");
-        crate::http::post(stream, "/fault", &json!({ "kind": kind }));
+        self.pccs_plan(&json!({ "kind": kind }));
+    }
+
+    /// The same, in the words of the simulator's `FaultPlan`.
+    pub fn pccs_plan(&self, plan: &Value) {
+        crate::http::post(self.pccs_stream(), "/fault", plan);
+    }
+
+    /// How often the PCCS was asked, for anything.
+    pub fn pccs_asked(&self) -> u64 {
+        let counts = crate::http::get(self.pccs_stream(), "/counts");
+        let counts: Value = serde_json::from_str(&counts).expect("JSON");
+        counts.as_object().expect("counts").values().filter_map(Value::as_u64).sum()
+    }
+
+    fn pccs_stream(&self) -> TcpStream {
+        TcpStream::connect(self.pccs.trim_start_matches("http://")).expect("the PCCS")
+    }
+
+    /// Lets the PCCS take so long for each answer, from now on.
+    pub fn pccs_slow(&self, delay: Duration) {
+        self.pccs_plan(&json!({ "kind": "slow", "delay_ms": delay.as_millis() }));
     }
 
     /// What goes wrong at the node's agent from now on.

@@ -45,7 +45,11 @@ static SHARED: Mutex<Weak<World>> = Mutex::new(Weak::new());
 impl World {
     /// A world for one test: it may break whatever it wants.
     pub fn new() -> Self {
-        let chain = Chain::start();
+        Self::on(Chain::start())
+    }
+
+    /// The same on that chain.
+    pub fn on(chain: Chain) -> Self {
         let simulated = Simulated::start();
         let measurement = simulated.node_measurement();
         chain.allow_image(simulated.image().hash());
@@ -130,12 +134,17 @@ impl Default for World {
 impl World {
     /// Waits until a node has seen the chain as it is now.
     pub async fn seen_by(&self, node: &Node) {
-        let block = self.chain.block();
-        let end = Instant::now() + SEEN;
-        while info(node).await.latest.is_none_or(|head| head.number < block) {
-            assert!(Instant::now() < end, "block {block} is not seen");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        seen(&self.chain, node).await;
+    }
+}
+
+/// Waits until a node has seen a chain as it is now.
+pub async fn seen(chain: &Chain, node: &Node) {
+    let block = chain.block();
+    let end = Instant::now() + SEEN;
+    while info(node).await.latest.is_none_or(|head| head.number < block) {
+        assert!(Instant::now() < end, "block {block} is not seen");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -5,12 +5,12 @@
 
 use kms_attestation::ids::OsImageHash;
 use kms_attestation::{
-    AuthenticQuote, BootIdentity, CheckedCollateral, DenyCode, DenyReason, EventLog, OsImageManifest, Quote,
-    VerifiedQuote, Verifier,
+    AuthenticQuote, BootIdentity, CheckedCollateral, DenyReason, EventLog, OsImageManifest, VerifiedQuote,
+    Verifier, bound_quote,
 };
 use kms_chain::{
-    Anchor, AppBootInfo, ChainDeny, ChainDenyCode, Decision, Question, Witness, app_boot_info, kms_boot_info,
-    replay,
+    Anchor, AppBootInfo, ChainDeny, ChainDenyCode, Decision, Question, Reading, Witness, app_boot_info,
+    kms_boot_info, replay,
 };
 
 use crate::evidence::{BootEvidence, Circumstances, NodeEvidence, SessionQuote};
@@ -68,12 +68,7 @@ impl Judge {
         collateral: &CheckedCollateral,
         circumstances: Circumstances,
     ) -> Result<AttestedNode, DenyReason> {
-        let quote = Quote::parse(evidence.quote)?;
-        let found = quote.td().report_data;
-        if found != evidence.report_data {
-            let found = format!("report data {found}");
-            return Err(DenyReason::new(DenyCode::BindingMismatch, found, evidence.report_data));
-        }
+        let quote = bound_quote(evidence.quote, evidence.report_data)?;
         let manifest = OsImageManifest::parse(evidence.os_image_manifest)?;
         let Circumstances { now, out_of_date_since } = circumstances;
         let quote = self.verifier.authenticate(&quote, collateral, now)?;
@@ -111,7 +106,7 @@ impl Judge {
         circumstances: Circumstances,
     ) -> Verdict {
         match self.attest(evidence, collateral, circumstances) {
-            Ok(attested) => attested.conclude(&self.anchor, witness),
+            Ok(attested) => attested.conclude_from(&self.anchor, witness),
             Err(Unattested { reason, .. }) => Verdict::Deny(reason.lift()),
         }
     }
@@ -124,7 +119,7 @@ impl Judge {
         witness: &Witness,
         now: u64,
     ) -> Result<Decision, ChainDeny> {
-        judge_witness(&self.anchor, witness, question, now)
+        judge_decision(replay(&self.anchor, witness)?, question, now)
     }
 }
 
@@ -226,10 +221,21 @@ impl AttestedApp {
         Question::App(self.boot_info.clone())
     }
 
-    /// The verdict, by a witness that must answer this question at this time.
+    /// The verdict, by a reading under that anchor which must answer this question at this time. It is the verdict of
+    /// [`Judge::decide`] for the reading's witness.
     #[must_use]
-    pub fn conclude(self, anchor: &Anchor, witness: &Witness) -> Verdict {
-        match judge_witness(anchor, witness, &self.question(), self.now) {
+    pub fn conclude(self, anchor: &Anchor, reading: &Reading) -> Verdict {
+        self.verdict(reading.decision_under(anchor).cloned())
+    }
+
+    /// The same from a witness alone, which is executed: the auditor's way.
+    #[must_use]
+    pub fn conclude_from(self, anchor: &Anchor, witness: &Witness) -> Verdict {
+        self.verdict(replay(anchor, witness).map_err(ChainDeny::from))
+    }
+
+    fn verdict(self, decision: Result<Decision, ChainDeny>) -> Verdict {
+        match decision.and_then(|decision| judge_decision(decision, &self.question(), self.now)) {
             Err(deny) => Verdict::Deny(deny.lift()),
             Ok(decision) => {
                 let Self { identity, boot_info, .. } = self;
@@ -253,19 +259,20 @@ impl AttestedNode {
         Question::Kms(self.boot_info.clone())
     }
 
-    /// What the contract said, if it allows the node; by a witness that must answer this question at this time.
-    pub fn conclude(&self, anchor: &Anchor, witness: &Witness) -> Result<Decision, ChainDeny> {
-        judge_witness(anchor, witness, &self.question(), self.now)
+    /// What the contract said, if it allows the node; by a reading under that anchor which must answer this question at
+    /// this time.
+    pub fn conclude(&self, anchor: &Anchor, reading: &Reading) -> Result<Decision, ChainDeny> {
+        judge_decision(reading.decision_under(anchor)?.clone(), &self.question(), self.now)
+    }
+
+    /// The same from a witness alone, which is executed: the auditor's way.
+    pub fn conclude_from(&self, anchor: &Anchor, witness: &Witness) -> Result<Decision, ChainDeny> {
+        judge_decision(replay(anchor, witness)?, &self.question(), self.now)
     }
 }
 
-fn judge_witness(
-    anchor: &Anchor,
-    witness: &Witness,
-    question: &Question,
-    now: u64,
-) -> Result<Decision, ChainDeny> {
-    let decision = replay(anchor, witness)?;
+/// Refuses a decision about something else, and one that says no.
+fn judge_decision(decision: Decision, question: &Question, now: u64) -> Result<Decision, ChainDeny> {
     if decision.question != *question {
         let found = "the answer to a question about another boot";
         return Err(ChainDeny::new(ChainDenyCode::WitnessOtherQuestion, found, "one about this boot"));

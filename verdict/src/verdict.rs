@@ -14,7 +14,8 @@ pub enum Verdict {
     Deny(Denial),
 }
 
-/// Who is allowed, by what the chain said. Only [`AttestedApp::conclude`](crate::AttestedApp::conclude) makes one.
+/// Who is allowed, by what the chain said. Only an [`AttestedApp`](crate::AttestedApp) makes one, for
+/// [`Judge::decide`](crate::Judge::decide) and for the live path alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Allowed {

@@ -18,8 +18,8 @@ use kms_attestation::refusal::StableCode as _;
 use kms_attestation::{CheckedCollateral, Collateral, Role, RootOfTrust, SessionBinding, Verifier};
 use kms_chain::bindings::{DstackApp, DstackKms};
 use kms_chain::{
-    Anchor, DevSource, Freshness, GrantAt, HeadSource, HeadTrust, Question, Rpc, RpcLimits, Transport,
-    Witness, read,
+    Anchor, DevSource, Freshness, GrantAt, HeadSource, HeadTrust, Question, Reading, Rpc, RpcLimits,
+    Transport, read,
 };
 use kms_simulator::cvm::{BootStage, Cvm, CvmSpec};
 use kms_simulator::image::OsImage;
@@ -111,17 +111,34 @@ impl Scene {
         app.appraise(self.judge.policy(), None).unwrap().question()
     }
 
-    async fn witness(&self, question: &Question) -> Witness {
+    async fn reading(&self, question: &Question) -> Reading {
         let rpc = Rpc::new(&self.world.anvil.url(), Transport::Secure, RpcLimits::default()).unwrap();
         let rpc = Arc::new(rpc);
         let heads = DevSource::new(Arc::clone(&rpc)).unwrap().heads().await.unwrap();
         let reading = read(&rpc, self.judge.anchor(), question, heads.latest, None, self.now).await;
-        reading.unwrap().witness
+        reading.unwrap()
     }
 
-    fn decide(&self, presented: &Presented, witness: &Witness, now: u64) -> Verdict {
+    /// The verdict from what a record holds, which is that of the live path.
+    fn decide(&self, presented: &Presented, reading: &Reading, now: u64) -> Verdict {
         let circumstances = Circumstances { now, out_of_date_since: None };
-        self.judge.decide(&presented.evidence(), &self.collateral, witness, circumstances)
+        let evidence = presented.evidence();
+        let verdict = self.judge.decide(&evidence, &self.collateral, reading.witness(), circumstances);
+        assert_eq!(self.decide_live(presented, reading, now), verdict);
+        verdict
+    }
+
+    fn decide_live(&self, presented: &Presented, reading: &Reading, now: u64) -> Verdict {
+        let (judge, evidence) = (&self.judge, presented.evidence());
+        let attested = evidence
+            .session_quote()
+            .and_then(|quote| judge.authenticate(&quote, &self.collateral, now))
+            .and_then(|genuine| genuine.identify(judge.policy(), &evidence))
+            .and_then(|app| app.appraise(judge.policy(), None));
+        match attested {
+            Ok(attested) => attested.conclude(judge.anchor(), reading),
+            Err(reason) => Verdict::Deny(reason.lift()),
+        }
     }
 }
 
@@ -134,17 +151,17 @@ async fn decide__should_allow_and_deny_as_the_contract_says_with_the_identity_of
     let scene = Scene::new();
     let presented = Presented::by(&scene.cvm, 1);
     let question = scene.question(&presented);
-    let witness = scene.witness(&question).await;
-    let Verdict::Allow(allowed) = scene.decide(&presented, &witness, scene.now) else { panic!("denied") };
+    let reading = scene.reading(&question).await;
+    let Verdict::Allow(allowed) = scene.decide(&presented, &reading, scene.now) else { panic!("denied") };
     assert_eq!(allowed.identity.app_id, scene.cvm.spec.app_id);
     assert_eq!(Question::App(allowed.boot_info), question);
     let code_hash = B256::from(scene.cvm.spec.compose_hash().0);
     let app = question.boot_info().appId;
     scene.world.own(app, &DstackApp::removeComposeHashCall { composeHash: code_hash });
-    let later = scene.witness(&question).await;
+    let later = scene.reading(&question).await;
     assert_eq!(code(&scene.decide(&presented, &later, scene.now)), "contract-denied");
     // What was recorded before is decided again as it was, whatever the chain says today.
-    assert!(scene.decide(&presented, &witness, scene.now).denial().is_none());
+    assert!(scene.decide(&presented, &reading, scene.now).denial().is_none());
 }
 
 #[tokio::test]
@@ -152,28 +169,43 @@ async fn decide__should_refuse_what_does_not_belong_together() {
     let mut scene = Scene::new();
     let presented = Presented::by(&scene.cvm, 1);
     let question = scene.question(&presented);
-    let witness = scene.witness(&question).await;
+    let reading = scene.reading(&question).await;
     let now = scene.now;
     // Another session's quote; a quote of this session, shown for another.
     let other_session = Presented::by(&scene.cvm, 9);
     let mixed = Presented { binding: other_session.binding, ..Presented::by(&scene.cvm, 1) };
-    assert_eq!(code(&scene.decide(&mixed, &witness, now)), "binding-mismatch");
+    assert_eq!(code(&scene.decide(&mixed, &reading, now)), "binding-mismatch");
     // The answer to a question about another boot: another device, say.
     let mut info = question.boot_info().clone();
     info.deviceId = B256::repeat_byte(7);
-    let other = scene.witness(&Question::App(info)).await;
+    let other = scene.reading(&Question::App(info)).await;
     assert_eq!(code(&scene.decide(&presented, &other, now)), "witness-other-question");
     // A question about a node is none about an app.
-    let node = scene.witness(&Question::Kms(question.boot_info().clone())).await;
+    let node = scene.reading(&Question::Kms(question.boot_info().clone())).await;
     assert_eq!(code(&scene.decide(&presented, &node, now)), "witness-other-question");
     // A witness of another time, even of a second later.
-    assert_eq!(code(&scene.decide(&presented, &witness, now + 1)), "witness-other-time");
+    assert_eq!(code(&scene.decide(&presented, &reading, now + 1)), "witness-other-time");
     // Another log, another image, a guest that has booted.
     let log = Presented { event_log: "[]".to_owned(), ..Presented::by(&scene.cvm, 1) };
-    assert_eq!(code(&scene.decide(&log, &witness, now)), "rtmr3-mismatch");
+    assert_eq!(code(&scene.decide(&log, &reading, now)), "rtmr3-mismatch");
     let other_image = OsImage::simulated("other").manifest().to_vec();
     let image = Presented { manifest: other_image, ..Presented::by(&scene.cvm, 1) };
-    assert_eq!(code(&scene.decide(&image, &witness, now)), "os-image-mismatch");
+    assert_eq!(code(&scene.decide(&image, &reading, now)), "os-image-mismatch");
     scene.cvm.boot_to(BootStage::Ready);
-    assert_eq!(code(&scene.decide(&Presented::by(&scene.cvm, 1), &witness, now)), "boot-finished");
+    assert_eq!(code(&scene.decide(&Presented::by(&scene.cvm, 1), &reading, now)), "boot-finished");
+}
+
+#[tokio::test]
+async fn conclude__should_refuse_a_reading_under_another_anchor() {
+    let mut scene = Scene::new();
+    let presented = Presented::by(&scene.cvm, 1);
+    let question = scene.question(&presented);
+    let reading = scene.reading(&question).await;
+    let freshness = Freshness { latest_max_age: 91, ..Freshness::default() };
+    let trust = HeadTrust::Dev;
+    let anchor = Anchor::new(CHAIN_ID, scene.world.kms, trust, GrantAt::Latest, freshness).unwrap();
+    let root = scene.judge.verifier().root().der().to_vec();
+    let verifier = Verifier::new(RootOfTrust::configured(&root).unwrap());
+    scene.judge = Judge::new(verifier, DecisionPolicy::default(), anchor);
+    assert_eq!(code(&scene.decide(&presented, &reading, scene.now)), "trust-anchor-mismatch");
 }

@@ -69,16 +69,16 @@ fn main() -> ExitCode {
     let [(latest_anchor, latest), (both_anchor, both)] =
         [GrantAt::Latest, GrantAt::LatestAndFinalized].map(|grant_at| {
             let (anchor, reading) = runtime.block_on(live(&chain, grant_at));
-            assert!(reading.decision.allowed, "{:?}", reading.decision.denial);
+            assert!(reading.decision().allowed, "{:?}", reading.decision().denial);
             (anchor, reading)
         });
-    let (bytes, both_bytes) = (latest.witness.encode(), both.witness.encode());
+    let (bytes, both_bytes) = (latest.witness().encode(), both.witness().encode());
     let proof = chain.proof();
     let mut floor = chain.revm();
 
     let mut subjects = [
         Subject::new("replay", || {
-            black_box(replay(&latest_anchor, black_box(&latest.witness)).unwrap());
+            black_box(replay(&latest_anchor, black_box(latest.witness())).unwrap());
         }),
         Subject::new("decode, and replay", || {
             let witness = Witness::decode(black_box(&bytes)).unwrap();
@@ -109,7 +109,7 @@ fn main() -> ExitCode {
     for (subject, median) in subjects.iter().zip(&medians) {
         println!("{:<48} {:>10.1?}  {:>7.3} of keccak", subject.name, median, ratio(*median));
     }
-    let rounds = latest.rounds.max(both.rounds);
+    let rounds = latest.rounds().max(both.rounds());
     let promises = [
         (replayed > MAX_REPLAY, format!("a replay takes {replayed:.1?}, at most {MAX_REPLAY:?} is promised")),
         (
@@ -142,11 +142,11 @@ async fn live(chain: &Chain, grant_at: GrantAt) -> (Anchor, Reading) {
     let reading = read(&rpc, &anchor, &question, heads.latest, finalized, now).await.unwrap();
     let (elapsed, counted) = (start.elapsed(), relay.counted());
     println!("live, {grant_at:?}:");
-    println!("  rounds                 {:>8}", reading.rounds);
+    println!("  rounds                 {:>8}", reading.rounds());
     println!("  HTTP requests          {:>8}", counted.requests - for_heads.requests);
     println!("  bytes sent             {:>8}", counted.sent - for_heads.sent);
     println!("  bytes received         {:>8}", counted.received - for_heads.received);
-    println!("  bytes of the witness   {:>8}", reading.witness.encode().len());
+    println!("  bytes of the witness   {:>8}", reading.witness().encode().len());
     println!("  time, with the network {elapsed:>8.1?}");
     println!(
         "  before that, for heads {:>8} HTTP requests, {} bytes",

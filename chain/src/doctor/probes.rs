@@ -142,12 +142,12 @@ async fn proven_read(
 }
 
 fn cost(reading: &Reading, bytes: u64) -> Finding {
-    let found = format!("{} rounds of requests, {bytes} bytes", reading.rounds);
-    match &reading.decision.denial {
+    let found = format!("{} rounds of requests, {bytes} bytes", reading.rounds());
+    match &reading.decision().denial {
         Some(denial) if denial.code == ChainDenyCode::ContractMissing => {
             Finding::refused(Check::ProvenRead, denial)
         }
-        _ if reading.rounds > 2 => {
+        _ if reading.rounds() > 2 => {
             let advice = "Use a provider whose access lists are complete: 2 rounds are enough.";
             Finding::costly(Check::ProvenRead, found, advice)
         }

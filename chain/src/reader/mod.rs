@@ -1,17 +1,19 @@
 //! The live path: gathers a witness from a provider, then lets the pure replay decide.
 //!
 //! ```text
+//! before    replay over what is remembered of the app; where nothing is missing, that was all
 //! round 1   eth_createAccessList for the call and the getters, at each head      a hint, never believed
 //! round 2   eth_getProof for every account named, eth_getCode beside it          one batch
 //! then      replay; where something is missing: fetch that, and again            at most 8 rounds in all
 //! ```
 //!
+//! Of an app that was read before it is known what to ask for: then round 1 falls away, and codes are not sent again.
 //! Without any hint an app behind a proxy takes five rounds: where something is missing, the calls are tried with nothing in
 //! its place, and all that they would read is fetched in one round. Only reads that hang on one another take a round each.
 //!
 //! Blocks are named by hash in every request, so that a reorganisation between rounds is an error, never a mixture.
 //! An answer's values are compared with what its own proof shows only to find out liars; none of them is used.
-//! Never decides: the decision is that of [`replay()`], over a witness without slack. Threat: a lying RPC provider.
+//! Never decides: the decision is that of [`replay()`](crate::replay()), over a witness without slack. Threat: a lying RPC provider.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,24 +26,71 @@ use crate::answers::{AccountProof, SlotProof, read_code};
 use crate::deny::{ChainDeny, ChainDenyCode};
 use crate::evm::{Block, note_missing};
 use crate::header::BlockHeader;
+use crate::kms_info::{self, KmsInfo, MAX_INFO_SLOTS, prune_kms_info, replay_kms_info};
 use crate::question::Question;
-use crate::replay::{Decision, ReplayError, prune, replay};
+use crate::replay::{Decision, ReplayError, prune_noting};
 use crate::rpc::{Rpc, RpcCall, RpcResult};
-use crate::state::{Missing, ProvenState, StateError};
+use crate::state::{Footprint, MAX_SLOTS, Missing, ProvenState, StateError};
 use crate::witness::{MAX_WITNESS_BYTES, Witness};
 
+mod memory;
 mod probe;
 
-use probe::{Probe, Wanted, probes, take_hint, to_fetch};
+use memory::Known;
+pub(crate) use memory::ReadMemory;
+use probe::{Probe, Wanted, info_probes, probes, take_hint, to_fetch};
 
 /// The most rounds of fetching for one decision. An honest access list makes it two.
 pub const MAX_ROUNDS: u32 = 8;
 
-/// A decision with its evidence, and what it cost.
+/// A decision with its evidence, and what it cost. Only a read makes one, and nothing can change it: whoever holds one
+/// knows that a replay of this witness gives this decision, and need not replay it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
+    decision: Decision,
+    witness: Witness,
+    rounds: u32,
+}
+
+impl Reading {
     /// What the chain says.
-    pub decision: Decision,
+    #[must_use]
+    pub const fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
+    /// The decision, if it was made under that anchor; otherwise refused with `trust-anchor-mismatch`.
+    pub fn decision_under(&self, anchor: &Anchor) -> Result<&Decision, ChainDeny> {
+        if self.witness.anchor == anchor.digest() {
+            return Ok(&self.decision);
+        }
+        Err(ChainDeny::new(ChainDenyCode::TrustAnchorMismatch, self.witness.anchor, anchor.digest()))
+    }
+
+    /// Why that is so.
+    #[must_use]
+    pub const fn witness(&self) -> &Witness {
+        &self.witness
+    }
+
+    /// The sequential rounds of requests.
+    #[must_use]
+    pub const fn rounds(&self) -> u32 {
+        self.rounds
+    }
+
+    /// Decision and witness.
+    #[must_use]
+    pub fn into_parts(self) -> (Decision, Witness) {
+        (self.decision, self.witness)
+    }
+}
+
+/// The root public keys as the contract publishes them, with the evidence, and what it cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InfoReading {
+    /// What the chain says.
+    pub info: KmsInfo,
     /// Why that is so.
     pub witness: Witness,
     /// The sequential rounds of requests.
@@ -58,21 +107,45 @@ pub async fn read(
     clock: u64,
 ) -> Result<Reading, ChainDeny> {
     let witness = Witness::new(anchor, question, latest, finalized, clock);
+    read_with(rpc, anchor, question, witness, &ReadMemory::default()).await
+}
+
+/// The same for a witness that proves nothing yet, with what earlier readings have shown.
+pub(crate) async fn read_with(
+    rpc: &Rpc,
+    anchor: &Anchor,
+    question: &Question,
+    witness: Witness,
+    memory: &ReadMemory,
+) -> Result<Reading, ChainDeny> {
     let probes = probes(question, anchor.contract());
-    let mut gathering = Gathering { rpc, anchor, witness, probes, rounds: 0 };
-    let hints = gathering.hints(question).await;
-    gathering.fetch(&hints).await?;
-    loop {
-        match prune(anchor, &mut gathering.witness) {
-            Ok(()) => {
-                let Gathering { witness, rounds, .. } = gathering;
-                let decision = replay(anchor, &witness)?;
-                return Ok(Reading { decision, witness, rounds });
-            }
-            Err(ReplayError::Missing { item, block }) => gathering.fetch_missing(item, block).await?,
-            Err(ReplayError::Refused(deny)) => return Err(deny),
-        }
+    let Known { nodes, codes, contracts, footprint } = memory.recall(question, witness.clock);
+    let witness = Witness { nodes, codes, ..witness };
+    let gathering = Gathering { rpc, anchor, witness, probes, contracts, max_slots: MAX_SLOTS, rounds: 0 };
+    let app = matches!(question, Question::App(_)).then_some(question.boot_info().appId);
+    let Gathered { found: (decision, footprint), witness, rounds } =
+        gathering.complete(app, footprint, prune_noting).await?;
+    if rounds > 0 {
+        memory.note(question, &witness, footprint);
     }
+    Ok(Reading { decision, witness, rounds })
+}
+
+/// Reads `kmsInfo()`, proven. Refused as [`read`] is, and with `kms-info-unusable`, `contract-missing` or
+/// `contract-state-limit`.
+pub async fn read_kms_info(
+    rpc: &Rpc,
+    anchor: &Anchor,
+    latest: HeadEvidence,
+    finalized: Option<HeadEvidence>,
+    clock: u64,
+) -> Result<InfoReading, ChainDeny> {
+    let witness = Witness::of_call(anchor, kms_info::call_data(), latest, finalized, clock);
+    let (probes, contracts) = (info_probes(anchor.contract()), BTreeSet::new());
+    let gathering =
+        Gathering { rpc, anchor, witness, probes, contracts, max_slots: MAX_INFO_SLOTS, rounds: 0 };
+    let Gathered { witness, rounds, .. } = gathering.complete(None, None, prune_kms_info).await?;
+    Ok(InfoReading { info: replay_kms_info(anchor, &witness)?, witness, rounds })
 }
 
 struct Gathering<'a> {
@@ -80,6 +153,16 @@ struct Gathering<'a> {
     anchor: &'a Anchor,
     witness: Witness,
     probes: Vec<Probe>,
+    /// Whose code is there already, unless it has changed: then the replay misses it.
+    contracts: BTreeSet<Address>,
+    max_slots: usize,
+    rounds: u32,
+}
+
+/// What is found over complete evidence, the evidence, and the rounds that it took.
+struct Gathered<T> {
+    found: T,
+    witness: Witness,
     rounds: u32,
 }
 
@@ -109,6 +192,29 @@ fn at(block: B256) -> Value {
 }
 
 impl Gathering<'_> {
+    /// Fetches until nothing is missing, and gives the evidence without slack. `footprint` is what was read the last time.
+    async fn complete<T>(
+        mut self,
+        app: Option<Address>,
+        mut footprint: Option<Footprint>,
+        prune: fn(&Anchor, &mut Witness) -> Result<T, ReplayError>,
+    ) -> Result<Gathered<T>, ChainDeny> {
+        if footprint.is_none() {
+            let hints = self.hints(app).await;
+            self.fetch(&hints).await?;
+        }
+        loop {
+            match prune(self.anchor, &mut self.witness) {
+                Ok(found) => return Ok(Gathered { found, witness: self.witness, rounds: self.rounds }),
+                Err(ReplayError::Missing { item, block }) => match footprint.take() {
+                    Some(footprint) => self.fetch_everywhere(&footprint).await?,
+                    None => self.fetch_missing(item, block).await?,
+                },
+                Err(ReplayError::Refused(deny)) => return Err(deny),
+            }
+        }
+    }
+
     /// The heads to read at.
     fn blocks(&self) -> impl Iterator<Item = &BlockHeader> {
         [Some(&self.witness.latest), self.witness.finalized.as_ref()]
@@ -127,8 +233,8 @@ impl Gathering<'_> {
     }
 
     /// What the provider says that the calls will touch. Where it says nothing, the contracts themselves.
-    async fn hints(&mut self, question: &Question) -> Vec<(B256, Wanted)> {
-        let (kms, app) = (self.anchor.contract(), question.boot_info().appId);
+    async fn hints(&mut self, app: Option<Address>) -> Vec<(B256, Wanted)> {
+        let kms = self.anchor.contract();
         let blocks: Vec<B256> = self.blocks().map(BlockHeader::hash).collect();
         let calls: Vec<RpcCall> = blocks
             .iter()
@@ -139,10 +245,12 @@ impl Gathering<'_> {
         let mut wanted = Vec::new();
         for block in blocks {
             let mut here = Wanted::from([(kms, BTreeSet::new())]);
-            if matches!(question, Question::App(_)) {
+            if let Some(app) = app {
                 here.entry(app).or_default();
             }
-            results.by_ref().take(self.probes.len()).flatten().for_each(|list| take_hint(&mut here, list));
+            for list in results.by_ref().take(self.probes.len()).flatten() {
+                take_hint(&mut here, list, self.max_slots);
+            }
             wanted.push((block, here));
         }
         wanted
@@ -157,14 +265,23 @@ impl Gathering<'_> {
             for (address, slots) in items {
                 let (block, address, slots) = (*block, *address, slots.iter().copied().collect());
                 fetches.push(Fetch::Proof { block, root, address, slots });
-                fetches.push(Fetch::Code { block, root, address });
+                if !self.contracts.contains(&address) {
+                    fetches.push(Fetch::Code { block, root, address });
+                }
             }
         }
         self.run(fetches).await
     }
 
+    /// Fetches the same at each head.
+    async fn fetch_everywhere(&mut self, wanted: &Wanted) -> Result<(), ChainDeny> {
+        let wanted: Vec<_> = self.blocks().map(|header| (header.hash(), wanted.clone())).collect();
+        self.fetch(&wanted).await
+    }
+
     /// Fetches what the replay misses, and with it whatever else the calls would read.
     async fn fetch_missing(&mut self, item: Missing, block: B256) -> Result<(), ChainDeny> {
+        self.contracts.clear();
         let mut wanted: BTreeMap<B256, BTreeSet<Missing>> =
             self.blocks().map(|header| (header.hash(), self.missing_at(header))).collect();
         wanted.entry(block).or_default().insert(item);
@@ -175,7 +292,7 @@ impl Gathering<'_> {
     fn missing_at(&self, header: &BlockHeader) -> BTreeSet<Missing> {
         let Witness { chain_id, nodes, codes, .. } = &self.witness;
         let block = Block { chain_id: *chain_id, header };
-        let mut state = ProvenState::new(header.state_root(), nodes, codes);
+        let mut state = ProvenState::new(header.state_root(), nodes, codes).with_max_slots(self.max_slots);
         let mut missing = BTreeSet::new();
         for Probe { to, data, gas } in &self.probes {
             note_missing(block, &mut state, &mut missing, *to, data.clone(), *gas);
@@ -225,9 +342,13 @@ impl Gathering<'_> {
         self.check_proof(root, &proof)
     }
 
+    fn state(&self, root: B256) -> ProvenState<'_> {
+        ProvenState::new(root, &self.witness.nodes, &self.witness.codes).with_max_slots(self.max_slots)
+    }
+
     /// Refuses a proof that does not show what it was asked for, or shows something else than the answer claims.
     fn check_proof(&self, root: B256, proof: &AccountProof) -> Result<(), ChainDeny> {
-        let mut state = ProvenState::new(root, &self.witness.nodes, &self.witness.codes);
+        let mut state = self.state(root);
         let account =
             state.account(proof.address).map_err(|error| incomplete(error, proof.claims_no_account()))?;
         if !proof.agrees(account.as_ref()) {
@@ -246,7 +367,7 @@ impl Gathering<'_> {
 
     fn take_code(&mut self, root: B256, address: Address, result: Value) -> Result<(), ChainDeny> {
         let code = read_code(result)?;
-        let mut state = ProvenState::new(root, &self.witness.nodes, &self.witness.codes);
+        let mut state = self.state(root);
         let expected = state.code_hash(address).map_err(|error| incomplete(error, false))?;
         let expected = expected.unwrap_or(KECCAK_EMPTY);
         let found = keccak256(&code);
@@ -278,7 +399,7 @@ fn contradiction(item: Missing) -> ChainDeny {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use alloy::primitives::hex;
@@ -287,6 +408,7 @@ mod tests {
     use crate::abi::AppBootInfo;
     use crate::anchor::{DEV_CHAIN_ID, Freshness, GrantAt, HeadTrust};
     use crate::header::BlockHeader;
+    use crate::replay::replay;
     use crate::rpc::{RpcLimits, Transport};
     use crate::testing::server::{Answer, Server};
     use crate::testing::{World, header, provider};
@@ -344,12 +466,12 @@ mod tests {
     #[tokio::test]
     async fn read__should_decide_from_a_witness_that_replays_anywhere() {
         let reading = read_from(world(), |_, _| ()).await.unwrap();
-        assert!(reading.decision.allowed);
-        assert_eq!(reading.rounds, 2);
-        let bytes = reading.witness.encode();
+        assert!(reading.decision().allowed);
+        assert_eq!(reading.rounds(), 2);
+        let bytes = reading.witness().encode();
         let anchor =
             Anchor::new(DEV_CHAIN_ID, KMS, HeadTrust::Dev, GrantAt::Latest, Freshness::default()).unwrap();
-        assert_eq!(replay(&anchor, &Witness::decode(&bytes).unwrap()), Ok(reading.decision));
+        assert_eq!(replay(&anchor, &Witness::decode(&bytes).unwrap()), Ok(reading.decision().clone()));
     }
 
     #[tokio::test]
@@ -360,7 +482,7 @@ mod tests {
             }
         };
         let reading = read_from(world(), no_hint).await.unwrap();
-        assert!(reading.decision.allowed && reading.rounds <= MAX_ROUNDS, "{}", reading.rounds);
+        assert!(reading.decision().allowed && reading.rounds() <= MAX_ROUNDS, "{}", reading.rounds());
     }
 
     #[tokio::test]
@@ -403,5 +525,91 @@ mod tests {
             }
         };
         assert_eq!(refused_with(no_proof).await, ChainDenyCode::RpcAnswerInvalid);
+    }
+
+    /// A provider of a world that may change, and a reader's memory.
+    struct Remembering {
+        world: Arc<Mutex<World>>,
+        rpc: Rpc,
+        anchor: Anchor,
+        memory: ReadMemory,
+    }
+
+    impl Remembering {
+        async fn new() -> Self {
+            let world = Arc::new(Mutex::new(world()));
+            let state = Arc::clone(&world);
+            let server = Server::start(move |calls| {
+                let world = state.lock().unwrap();
+                let answers = calls.iter().map(|call| {
+                    json!({ "jsonrpc": "2.0", "id": call["id"], "result": provider::result(&world, call) })
+                });
+                Answer::Raw(answers.collect::<Value>().to_string().into_bytes())
+            })
+            .await;
+            let rpc = Rpc::new(&server.url, Transport::Secure, RpcLimits::default()).unwrap();
+            let anchor =
+                Anchor::new(DEV_CHAIN_ID, KMS, HeadTrust::Dev, GrantAt::Latest, Freshness::default())
+                    .unwrap();
+            Self { world, rpc, anchor, memory: ReadMemory::default() }
+        }
+
+        /// Reads at the world as it is, and checks that the witness alone gives the same decision.
+        async fn read(&self, app: Address, clock: u64) -> Reading {
+            let (root, ..) = self.world.lock().unwrap().prove();
+            let header = BlockHeader::parse(header(root, 100, NOW)).unwrap();
+            let latest = HeadEvidence { header, vouchers: BTreeSet::new() };
+            let info =
+                AppBootInfo { appId: app, composeHash: B256::repeat_byte(9), ..AppBootInfo::default() };
+            let question = Question::App(info);
+            let witness = Witness::new(&self.anchor, &question, latest, None, clock);
+            let reading = read_with(&self.rpc, &self.anchor, &question, witness, &self.memory).await.unwrap();
+            assert_eq!(replay(&self.anchor, reading.witness()).as_ref(), Ok(reading.decision()));
+            reading
+        }
+
+        fn change(&self, change: impl FnOnce(&mut World)) {
+            change(&mut self.world.lock().unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn read__should_ask_for_nothing_that_it_knows_but_ask_again_before_long() {
+        let reader = Remembering::new().await;
+        let first = reader.read(APP, NOW).await;
+        let again = reader.read(APP, NOW + 4).await;
+        assert_eq!((first.rounds(), again.rounds()), (2, 0));
+        assert_eq!(first.witness().nodes, again.witness().nodes);
+        assert_eq!(reader.read(APP, NOW + 5).await.rounds(), 1, "a provider that is gone must show");
+        assert_eq!(reader.read(APP, NOW + 9).await.rounds(), 0);
+        assert_eq!(reader.read(APP, NOW).await.rounds(), 1, "a clock that went back");
+    }
+
+    #[tokio::test]
+    async fn read__should_decide_by_the_head_whatever_it_remembers() {
+        let reader = Remembering::new().await;
+        assert!(reader.read(APP, NOW).await.decision().allowed);
+        reader.change(|world| world.store(KMS, U256::ZERO, U256::ZERO));
+        let revoked = reader.read(APP, NOW).await;
+        assert_eq!((revoked.decision().allowed, revoked.rounds()), (false, 1));
+        reader.change(|world| world.store(KMS, U256::ZERO, U256::from(1)));
+        assert!(reader.read(APP, NOW).await.decision().allowed);
+        // Another code at the same address: the remembered one is not what the head names.
+        reader.change(|world| world.deploy(KMS, &hex!("60015f5260406020526060 5ff3")));
+        let upgraded = reader.read(APP, NOW).await;
+        assert!(upgraded.decision().allowed && upgraded.rounds() > 1);
+    }
+
+    #[tokio::test]
+    async fn read__should_tell_apps_apart_and_share_what_they_share() {
+        let reader = Remembering::new().await;
+        let other = Address::repeat_byte(0xcc);
+        reader.change(|world| world.deploy(other, HONEST));
+        let (one, two) = (reader.read(APP, NOW).await, reader.read(other, NOW).await);
+        assert_eq!([&one, &two].map(|reading| reading.decision().question.boot_info().appId), [APP, other]);
+        assert_eq!(
+            (reader.read(APP, NOW).await, reader.read(other, NOW).await.rounds()),
+            (Reading { rounds: 0, ..one }, 0)
+        );
     }
 }

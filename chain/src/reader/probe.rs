@@ -4,7 +4,7 @@
 //! believes a hint: what it names is fetched with proofs, and dropped where the decision does not use it. Called by the
 //! reader. Threats: a hint without end, a contract that makes a provider's answers long or slow.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::sol_types::SolCall;
@@ -17,12 +17,13 @@ use crate::abi::{
 };
 use crate::answers::AccessList;
 use crate::evm::{CALL_GAS, GETTER_GAS};
+use crate::kms_info;
 use crate::question::Question;
 use crate::rpc::RpcCall;
-use crate::state::{MAX_ACCOUNTS, MAX_SLOTS, Missing};
+use crate::state::{Footprint, MAX_ACCOUNTS, Missing};
 
 /// What to fetch at one block: accounts, each with slots.
-pub(super) type Wanted = BTreeMap<Address, BTreeSet<U256>>;
+pub(super) type Wanted = Footprint;
 
 pub(super) fn to_fetch(items: &BTreeSet<Missing>) -> Wanted {
     let mut wanted = Wanted::new();
@@ -79,10 +80,15 @@ pub(super) fn probes(question: &Question, kms: Address) -> Vec<Probe> {
     probes
 }
 
-/// Adds what a hint names, up to what a decision may read. A hint that cannot be read is no hint.
-pub(super) fn take_hint(wanted: &mut Wanted, answer: Value) {
+/// The call of `kmsInfo()`, which nothing else explains.
+pub(super) fn info_probes(kms: Address) -> Vec<Probe> {
+    vec![Probe { to: kms, data: kms_info::call_data(), gas: CALL_GAS }]
+}
+
+/// Adds what a hint names, up to what may be read. A hint that cannot be read is no hint.
+pub(super) fn take_hint(wanted: &mut Wanted, answer: Value, max_slots: usize) {
     let Ok(AccessList { access_list }) = AccessList::read(answer) else { return };
-    let mut room = MAX_SLOTS.saturating_sub(wanted.values().map(BTreeSet::len).sum());
+    let mut room = max_slots.saturating_sub(wanted.values().map(BTreeSet::len).sum());
     for item in access_list.into_iter().take(MAX_ACCOUNTS) {
         if wanted.len() < MAX_ACCOUNTS || wanted.contains_key(&item.address) {
             let slots = wanted.entry(item.address).or_default();

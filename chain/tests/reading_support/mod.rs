@@ -38,5 +38,5 @@ pub(crate) async fn ask(url: &str, anchor: &Anchor, question: &Question) -> Resu
 
 /// Whether a decision was made, and which; otherwise why not.
 pub(crate) fn outcome(result: &Result<Reading, ChainDeny>) -> Result<bool, ChainDenyCode> {
-    result.as_ref().map(|reading| reading.decision.allowed).map_err(|deny| deny.code)
+    result.as_ref().map(|reading| reading.decision().allowed).map_err(|deny| deny.code)
 }

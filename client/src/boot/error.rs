@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use kms_attestation::DenyReason;
 use kms_attestation::platform::PlatformError;
+use kms_attestation::refusal::DenyClass;
+#[cfg(feature = "chain")]
+use kms_chain::ChainDeny;
 use kms_proto::ERROR_DOMAIN;
 use tonic::Status;
 use tonic_types::StatusExt as _;
@@ -34,6 +37,24 @@ pub enum BootError {
         /// What the pins say.
         expected: String,
     },
+    /// The contract says something else than the pins.
+    #[error(
+        "pins-contradicted: found {found} (expected {expected}); correct the pins, or kmsInfo of the contract"
+    )]
+    PinsContradicted {
+        /// What the chain says.
+        found: String,
+        /// What the pins say.
+        expected: String,
+    },
+    /// What the contract says cannot be established, or is of no use.
+    #[cfg(feature = "chain")]
+    #[error("{0}; {fix}", fix = .0.code.fix())]
+    Chain(ChainDeny),
+    /// The node is genuine, and the contract does not allow it.
+    #[cfg(feature = "chain")]
+    #[error("node-not-allowed: the KMS contract does not allow this node: {0}; {fix}", fix = .0.code.fix())]
+    NotAllowed(ChainDeny),
     /// The node said no, and why.
     #[error("{0}")]
     Denied(Box<Denial>),
@@ -52,6 +73,17 @@ pub enum BootError {
         /// What it lacks.
         what: &'static str,
     },
+}
+
+/// What a boot without keys means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Nobody said no: somebody could not be reached, or could not decide.
+    Undecided,
+    /// A node refused this guest, or this guest the node.
+    Refused,
+    /// This guest cannot ask at all.
+    Unfit,
 }
 
 /// A node's refusal.
@@ -86,8 +118,24 @@ impl BootError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Denied(denial) => denial.transient,
-            Self::Guest { .. } => false,
+            #[cfg(feature = "chain")]
+            Self::Chain(deny) => deny.code.class() != DenyClass::Contract,
+            Self::Guest { .. } | Self::PinsContradicted { .. } => false,
             _ => true,
+        }
+    }
+
+    /// What it means to whoever watches the boot.
+    #[must_use]
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::Guest { .. } => FailureKind::Unfit,
+            Self::Unreachable { .. } | Self::Quote(_) => FailureKind::Undecided,
+            Self::Denied(denial) if denial.transient => FailureKind::Undecided,
+            Self::Node(deny) if deny.code.class() == DenyClass::Collateral => FailureKind::Undecided,
+            #[cfg(feature = "chain")]
+            Self::Chain(deny) if deny.code.class() != DenyClass::Contract => FailureKind::Undecided,
+            _ => FailureKind::Refused,
         }
     }
 

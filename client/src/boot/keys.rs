@@ -38,6 +38,12 @@ pub struct RecordReference {
     pub digest: Vec<u8>,
 }
 
+impl From<wire::RecordReference> for RecordReference {
+    fn from(wire: wire::RecordReference) -> Self {
+        Self { index: wire.index, digest: wire.digest }
+    }
+}
+
 impl AppKeys {
     /// Refused where something is missing, or where the signing key is not endorsed by the pinned root for this app.
     pub(super) fn check(
@@ -67,7 +73,7 @@ impl AppKeys {
             signing_key,
             endorsement,
             ca_chain: keys.ca_chain,
-            record: RecordReference { index: record.index, digest: record.digest },
+            record: record.into(),
         })
     }
 }

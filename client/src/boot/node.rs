@@ -1,55 +1,48 @@
 //! What a node must prove before it is asked for anything.
 //!
-//! Four things, all of them: its quote is genuine and its platform accepted; the quote is of this session or of the key
-//! that it holds; its measurement is pinned; and its key was certified by the pinned KMS root CA, so that it has the root
-//! that it is to derive from.
+//! Three things, all of them: its quote is genuine and its platform accepted; the quote is of this session or of the key
+//! that it holds; and its key was certified by the KMS root CA that is trusted, so that it has the root that it is to derive
+//! from. The fourth, that such a node is wanted, is for module `trust`.
 
-use kms_attestation::identity::mr_aggregated;
 use kms_attestation::ids::{MrAggregated, ReportData};
 use kms_attestation::ratls::{report_data_for_spki, subject_public_key_info};
-use kms_attestation::{
-    Collateral, DenyCode, DenyReason, Policy, Quote, SessionBinding, VerifiedQuote, Verifier,
-};
+use kms_attestation::{Collateral, DenyReason, Policy, SessionBinding, VerifiedQuote, Verifier, bound_quote};
 use kms_proto::v1::{NodeEvidence, QuoteBinding};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use super::error::BootError;
-use super::pins::Pins;
+use super::session::BootRequest;
 use super::tls::Connection;
+use super::trust::Roots;
 
-/// A node that showed all that the pins ask for.
+/// A node that showed all that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedNode {
     /// Its measurement.
     pub measurement: MrAggregated,
     /// Whether its quote was made for this very session.
     pub fresh: bool,
+    /// The KMS root CA's public key, SubjectPublicKeyInfo in DER: as trusted, and shown by the node.
+    pub root_ca_spki: Vec<u8>,
 }
 
-/// Verifies a node; `now` in Unix seconds.
+/// Verifies a node's root and quote; `now` in Unix seconds.
 pub(super) fn verify(
     evidence: &NodeEvidence,
     connection: &Connection,
     session: &SessionBinding,
-    fresh: bool,
-    pins: &Pins,
-    verifier: &Verifier,
+    request: &BootRequest,
+    roots: &Roots,
     now: u64,
-) -> Result<VerifiedNode, BootError> {
-    check_root_ca(connection, &pins.root_ca_spki, now)?;
+) -> Result<VerifiedQuote, BootError> {
+    check_root_ca(connection, &roots.ca_spki, now)?;
     let expected = match evidence.binding() {
         QuoteBinding::Session => session.report_data(),
-        QuoteBinding::Certificate if !fresh => report_data_for_spki(&connection.node_spki),
+        QuoteBinding::Certificate if !request.fresh => report_data_for_spki(&connection.node_spki),
         _ => return Err(BootError::Answer { what: "quote of this session" }),
     };
-    let quote = attest(evidence, expected, &pins.platform, verifier, now).map_err(BootError::Node)?;
-    let measurement = mr_aggregated(quote.td());
-    if !pins.node_measurements.contains(&measurement) {
-        let expected = format!("one of {} pinned measurements", pins.node_measurements.len());
-        return Err(BootError::NotPinned { found: format!("the measurement {measurement}"), expected });
-    }
-    Ok(VerifiedNode { measurement, fresh })
+    attest(evidence, expected, request.trust.platform(), &request.verifier, now).map_err(BootError::Node)
 }
 
 /// A node's quote, bound to `expected`, genuine and on an accepted platform.
@@ -60,21 +53,16 @@ pub(super) fn attest(
     verifier: &Verifier,
     now: u64,
 ) -> Result<VerifiedQuote, DenyReason> {
-    let quote = Quote::parse(&evidence.quote)?;
-    let found = quote.td().report_data;
-    if found != expected {
-        let found = format!("report data {found}");
-        return Err(DenyReason::new(DenyCode::BindingMismatch, found, expected));
-    }
+    let quote = bound_quote(&evidence.quote, expected)?;
     let collateral = verifier.check_collateral(Collateral::parse(&evidence.collateral)?, now)?;
     verifier.authenticate(&quote, &collateral, now)?.appraise(platform, now, None)
 }
 
-/// The node's leaf must be certified by the pinned root CA.
+/// The node's leaf must be certified by that root CA.
 pub(super) fn check_root_ca(connection: &Connection, root_ca_spki: &[u8], now: u64) -> Result<(), BootError> {
     let not_pinned = |found: &str| BootError::NotPinned {
         found: found.to_owned(),
-        expected: "a certificate of the pinned KMS root CA".to_owned(),
+        expected: "a certificate of the KMS root CA that is trusted".to_owned(),
     };
     let [leaf, root] = &connection.chain[..] else { return Err(not_pinned("another chain of certificates")) };
     let spki = subject_public_key_info(root).map_err(BootError::Node)?;

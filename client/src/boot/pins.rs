@@ -6,6 +6,8 @@ use kms_attestation::Policy;
 use kms_attestation::ids::MrAggregated;
 use serde::Deserialize;
 
+use super::error::BootError;
+use super::trust::Roots;
 use crate::signature::KmsRootKey;
 
 /// The largest pins file, in bytes.
@@ -64,6 +66,18 @@ impl Pins {
         }
         let File { node_measurements, platform, .. } = file;
         Ok(Self { root_ca_spki, root_signer, node_measurements, platform })
+    }
+
+    pub(super) fn roots(&self) -> Roots {
+        Roots { ca_spki: self.root_ca_spki.clone(), signer: self.root_signer }
+    }
+
+    pub(super) fn check_measurement(&self, measurement: MrAggregated) -> Result<(), BootError> {
+        if self.node_measurements.contains(&measurement) {
+            return Ok(());
+        }
+        let expected = format!("one of {} pinned measurements", self.node_measurements.len());
+        Err(BootError::NotPinned { found: format!("the measurement {measurement}"), expected })
     }
 }
 

@@ -5,9 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep};
 
 use super::error::BootError;
-use super::keys::AppKeys;
-use super::node::VerifiedNode;
-use super::session::{BootRequest, request_keys};
+use super::session::{BootRequest, Booted, request_keys};
 
 /// How long to try, and how patiently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,14 +35,14 @@ pub async fn boot(
     nodes: &[String],
     retry: Retry,
     mut report: impl FnMut(&str, &BootError),
-) -> Result<(AppKeys, VerifiedNode), BootError> {
+) -> Result<Booted, BootError> {
     let start = Instant::now();
     let mut pause = retry.first_pause;
     loop {
         let mut last = None;
         for node in nodes {
             match request_keys(request, node, unix_now()).await {
-                Ok(keys) => return Ok(keys),
+                Ok(booted) => return Ok(booted),
                 Err(error) => {
                     report(node, &error);
                     last = Some(error);

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use kms_attestation::identity::mr_aggregated;
 use kms_attestation::ids::{AppId, Nonce, SpkiHash};
 use kms_attestation::platform::{Platform, QuoteProvider as _};
 use kms_attestation::{EventLog, Role, SessionBinding, Verifier};
@@ -16,11 +17,12 @@ use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
+use super::certificate::{AppCertificate, LeafRequest};
 use super::error::BootError;
 use super::keys::AppKeys;
 use super::node::{self, VerifiedNode};
-use super::pins::Pins;
 use super::tls::{self, Connection};
+use super::trust::{Clock, Trust};
 
 /// The largest answer of a node, in bytes: its evidence with collateral.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
@@ -46,19 +48,29 @@ pub struct BootRequest {
     /// This guest.
     pub evidence: Evidence,
     /// The KMS.
-    pub pins: Pins,
+    pub trust: Trust,
     /// What verifies the node's quote.
     pub verifier: Verifier,
     /// Whether the node must make a quote for this session.
     pub fresh: bool,
+    /// A certificate to ask for with the keys.
+    pub certificate: Option<LeafRequest>,
+}
+
+/// What a boot has brought.
+pub struct Booted {
+    /// The app's keys.
+    pub keys: AppKeys,
+    /// The node that gave them.
+    pub node: VerifiedNode,
+    /// The certificate, if one was asked for.
+    pub certificate: Option<AppCertificate>,
 }
 
 /// Asks one node, `host:port`; `now` in Unix seconds.
-pub async fn request_keys(
-    request: &BootRequest,
-    node: &str,
-    now: u64,
-) -> Result<(AppKeys, VerifiedNode), BootError> {
+pub async fn request_keys(request: &BootRequest, node: &str, now: u64) -> Result<Booted, BootError> {
+    let clock = Clock::start(now);
+    let roots = request.trust.roots(clock).await?;
     let connected = timeout(CONNECT_TIMEOUT, tls::connect(node)).await;
     let (stream, connection) =
         connected.unwrap_or_else(|_| Err(BootError::unreachable(node, "no answer in time")))?;
@@ -69,11 +81,20 @@ pub async fn request_keys(
         client.challenge(ask).await.map_err(|status| BootError::of_status(node, &status))?.into_inner();
     let (server_nonce, evidence) = read_challenge(challenge)?;
     let bindings = Bindings::new(&connection, client_nonce, server_nonce);
-    let BootRequest { pins, verifier, fresh, .. } = request;
-    let verified = node::verify(&evidence, &connection, &bindings.node, *fresh, pins, verifier, now)?;
+    let quote = node::verify(&evidence, &connection, &bindings.node, request, &roots, clock.now())?;
+    request.trust.admit(&quote, &evidence.os_image_manifest, clock).await?;
     let (own, app_id) = own_evidence(&request.evidence, &bindings.own).await?;
     let answer = client.get_app_keys(own).await.map_err(|status| BootError::of_status(node, &status))?;
-    AppKeys::check(answer.into_inner(), app_id, &pins.root_signer).map(|keys| (keys, verified))
+    let keys = AppKeys::check(answer.into_inner(), app_id, &roots.signer)?;
+    let mut certificate = None;
+    if let Some(asked) = &request.certificate {
+        let answer = client.sign_app_certificate(asked.to_wire()).await;
+        let answer = answer.map_err(|status| BootError::of_status(node, &status))?.into_inner();
+        certificate = Some(AppCertificate::check(answer, asked, &roots.ca_spki, clock.now())?);
+    }
+    let measurement = mr_aggregated(quote.td());
+    let node = VerifiedNode { measurement, fresh: request.fresh, root_ca_spki: roots.ca_spki };
+    Ok(Booted { keys, node, certificate })
 }
 
 async fn client(stream: TlsStream<TcpStream>, node: &str) -> Result<BootClient<Channel>, BootError> {

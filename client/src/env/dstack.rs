@@ -12,7 +12,7 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use x25519_dalek::{PublicKey, SharedSecret};
 use zeroize::Zeroizing;
 
-use super::error::EnvError;
+use super::error::{self, EnvError};
 use super::key::{EnvPrivateKey, EnvPublicKey};
 use crate::secret::Secret;
 
@@ -21,9 +21,9 @@ const TAG_LEN: usize = 16;
 const MIN_LEN: usize = POINT_LEN + NONCE_LEN + TAG_LEN;
 
 pub(super) fn seal(plaintext: &[u8], key: &EnvPublicKey) -> Result<Vec<u8>, EnvError> {
-    let ephemeral = EnvPrivateKey::new(Secret::random().map_err(|_| EnvError::NoRandomness)?);
+    let ephemeral = EnvPrivateKey::new(Secret::random().map_err(|_| error::no_randomness())?);
     let mut iv = [0; NONCE_LEN];
-    getrandom::fill(&mut iv).map_err(|_| EnvError::NoRandomness)?;
+    getrandom::fill(&mut iv).map_err(|_| error::no_randomness())?;
     seal_with(plaintext, key, &ephemeral, iv)
 }
 
@@ -34,26 +34,27 @@ fn seal_with(
     iv: [u8; NONCE_LEN],
 ) -> Result<Vec<u8>, EnvError> {
     let shared = ephemeral.scalar().diffie_hellman(&PublicKey::from(*key.as_bytes()));
-    let cipher = cipher(&shared).ok_or(EnvError::Key { found: "a point of small order".to_owned() })?;
+    let cipher = cipher(&shared).ok_or_else(error::small_order)?;
     // Encrypted in place: the plaintext is gone from this buffer when it is returned.
     let mut buffer = Zeroizing::new(plaintext.to_vec());
     let tag = cipher
         .seal_in_place_separate_tag(Nonce::assume_unique_for_key(iv), Aad::empty(), &mut buffer)
-        .map_err(|_| EnvError::NotSealed)?;
+        .map_err(|_| error::not_sealed())?;
     Ok([ephemeral.public_key().as_bytes(), &iv[..], &buffer, tag.as_ref()].concat())
 }
 
 pub(super) fn open(blob: &[u8], key: &EnvPrivateKey) -> Result<Zeroizing<Vec<u8>>, EnvError> {
-    let truncated = EnvError::Truncated { found: blob.len(), expected: MIN_LEN };
+    let truncated = error::truncated(blob.len(), MIN_LEN);
     let (point, rest) = blob.split_first_chunk::<POINT_LEN>().ok_or(truncated.clone())?;
     let (iv, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or(truncated.clone())?;
     if ciphertext.len() < TAG_LEN {
         return Err(truncated);
     }
-    let cipher = cipher(&key.scalar().diffie_hellman(&PublicKey::from(*point))).ok_or(EnvError::NotOpened)?;
+    let cipher =
+        cipher(&key.scalar().diffie_hellman(&PublicKey::from(*point))).ok_or_else(error::not_opened)?;
     let mut buffer = Zeroizing::new(ciphertext.to_vec());
     let opened = cipher.open_in_place(Nonce::assume_unique_for_key(*iv), Aad::empty(), &mut buffer);
-    let length = opened.map_err(|_| EnvError::NotOpened)?.len();
+    let length = opened.map_err(|_| error::not_opened())?.len();
     buffer.truncate(length);
     Ok(buffer)
 }

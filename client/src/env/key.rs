@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use x25519_dalek::{PublicKey, StaticSecret};
 
-use super::error::EnvError;
+use super::error::{self, EnvError};
 use crate::secret::Secret;
 
 /// The public half: what an owner encrypts to.
@@ -38,7 +38,7 @@ impl FromStr for EnvPublicKey {
     fn from_str(text: &str) -> Result<Self, EnvError> {
         let digits = text.strip_prefix("0x").unwrap_or(text);
         let mut bytes = [0; 32];
-        let found = || EnvError::Key { found: format!("{} characters", text.chars().count()) };
+        let found = || error::key(format_args!("{} characters", text.chars().count()));
         hex::decode_to_slice(digits, &mut bytes).map_err(|_| found())?;
         Ok(Self(bytes))
     }

@@ -21,7 +21,7 @@ mod vars;
 
 use kms_attestation::ids::{AppId, RootEpoch};
 
-pub use self::error::EnvError;
+pub use self::error::{EnvCode, EnvError};
 pub use self::key::{EnvPrivateKey, EnvPublicKey};
 pub use self::vars::{EnvName, EnvVars, MAX_NAME_BYTES, MAX_VARS};
 
@@ -93,7 +93,7 @@ pub fn claimed_epoch(blob: &[u8]) -> Result<RootEpoch, EnvError> {
 
 fn check_size(what: &'static str, found: usize) -> Result<(), EnvError> {
     if found > MAX_BLOB_BYTES {
-        return Err(EnvError::TooLarge { what, found, expected: MAX_BLOB_BYTES });
+        return Err(error::too_large(what, found, MAX_BLOB_BYTES));
     }
     Ok(())
 }

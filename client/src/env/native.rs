@@ -15,7 +15,7 @@ use kms_attestation::ids::RootEpoch;
 use zeroize::Zeroizing;
 
 use super::EnvContext;
-use super::error::EnvError;
+use super::error::{self, EnvError};
 use super::key::{EnvPrivateKey, EnvPublicKey};
 use crate::field::fields;
 
@@ -42,10 +42,10 @@ pub(super) struct Blob<'a> {
 
 impl<'a> Blob<'a> {
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, EnvError> {
-        let truncated = EnvError::Truncated { found: bytes.len(), expected: MIN_LEN };
+        let truncated = error::truncated(bytes.len(), MIN_LEN);
         let (version, rest) = bytes.split_first().ok_or(truncated.clone())?;
         if *version != VERSION {
-            return Err(EnvError::Version { found: *version, expected: VERSION });
+            return Err(error::version(*version, VERSION));
         }
         let (epoch, rest) = rest.split_first_chunk::<EPOCH_LEN>().ok_or(truncated.clone())?;
         let (enc, ciphertext) = rest.split_first_chunk::<ENC_LEN>().ok_or(truncated.clone())?;
@@ -61,7 +61,7 @@ fn aad(context: &EnvContext) -> Vec<u8> {
 }
 
 pub(super) fn seal(plaintext: &[u8], context: &EnvContext, key: &EnvPublicKey) -> Result<Vec<u8>, EnvError> {
-    let recipient = PublicKey::from_bytes(key.as_bytes()).map_err(|_| small_order())?;
+    let recipient = PublicKey::from_bytes(key.as_bytes()).map_err(|_| error::small_order())?;
     let (enc, ciphertext) = hpke::single_shot_seal::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
         &OpModeS::Base,
         &recipient,
@@ -70,8 +70,8 @@ pub(super) fn seal(plaintext: &[u8], context: &EnvContext, key: &EnvPublicKey) -
         &aad(context),
     )
     .map_err(|error| match error {
-        hpke::HpkeError::EncapError => small_order(),
-        _ => EnvError::NotSealed,
+        hpke::HpkeError::EncapError => error::small_order(),
+        _ => error::not_sealed(),
     })?;
     Ok([&[VERSION][..], &context.epoch.to_be_bytes(), &enc.to_bytes(), &ciphertext].concat())
 }
@@ -83,7 +83,7 @@ pub(super) fn open(
 ) -> Result<Zeroizing<Vec<u8>>, EnvError> {
     let blob = Blob::parse(blob)?;
     if blob.epoch != context.epoch {
-        return Err(EnvError::Epoch { found: blob.epoch, expected: context.epoch });
+        return Err(error::epoch(blob.epoch, context.epoch));
     }
     open_with(key, blob.enc, INFO, &aad(context), blob.ciphertext)
 }
@@ -95,8 +95,8 @@ fn open_with(
     aad: &[u8],
     ciphertext: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, EnvError> {
-    let recipient = PrivateKey::from_bytes(key.expose()).map_err(|_| EnvError::NotOpened)?;
-    let enc = EncappedKey::from_bytes(enc).map_err(|_| EnvError::NotOpened)?;
+    let recipient = PrivateKey::from_bytes(key.expose()).map_err(|_| error::not_opened())?;
+    let enc = EncappedKey::from_bytes(enc).map_err(|_| error::not_opened())?;
     let plaintext = hpke::single_shot_open::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
         &OpModeR::Base,
         &recipient,
@@ -105,11 +105,7 @@ fn open_with(
         ciphertext,
         aad,
     );
-    plaintext.map(Zeroizing::new).map_err(|_| EnvError::NotOpened)
-}
-
-fn small_order() -> EnvError {
-    EnvError::Key { found: "a point of small order".to_owned() }
+    plaintext.map(Zeroizing::new).map_err(|_| error::not_opened())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::error::EnvError;
+use super::error::{self, EnvError};
 use super::{MAX_BLOB_BYTES, check_size};
 
 /// The most variables that an environment may have.
@@ -60,13 +60,13 @@ impl EnvVars {
     /// Adds a variable. Refuses a name that is there already, a value that no process can be given, one too many.
     pub fn insert(&mut self, name: EnvName, value: Zeroizing<String>) -> Result<(), EnvError> {
         if value.contains('\0') {
-            return Err(EnvError::Value { name: name.0 });
+            return Err(error::value(&name.0));
         }
         if self.0.contains_key(&name) {
-            return Err(EnvError::Duplicate { name: name.0 });
+            return Err(error::duplicate(&name.0));
         }
         if self.0.len() == MAX_VARS {
-            return Err(EnvError::TooMany);
+            return Err(error::too_many());
         }
         self.0.insert(name, value);
         Ok(())
@@ -87,7 +87,7 @@ impl EnvVars {
         let env = self.expose().map(|(name, value)| Entry { key: name.0.clone(), value }).collect();
         // Room for the whole, so that the buffer does not grow and leave copies behind.
         let mut json = Zeroizing::new(Vec::with_capacity(2 * MAX_BLOB_BYTES));
-        serde_json::to_writer(&mut *json, &Document { env }).map_err(|_| EnvError::NotSealed)?;
+        serde_json::to_writer(&mut *json, &Document { env }).map_err(|_| error::not_sealed())?;
         check_size("an environment", json.len())?;
         Ok(json)
     }
@@ -95,11 +95,11 @@ impl EnvVars {
     /// Reads a plaintext: what is inside a blob of either format.
     pub fn from_plaintext(json: &[u8]) -> Result<Self, EnvError> {
         check_size("an environment", json.len())?;
-        let document: Document<SecretText> = serde_json::from_slice(json)
-            .map_err(|error| EnvError::Plaintext { line: error.line(), column: error.column() })?;
+        let document: Document<SecretText> =
+            serde_json::from_slice(json).map_err(|error| error::plaintext(&error))?;
         let mut vars = Self::new();
         for (index, entry) in document.env.into_iter().enumerate() {
-            let name = EnvName::parse(&entry.key).ok_or(EnvError::Name { position: index + 1 })?;
+            let name = EnvName::parse(&entry.key).ok_or_else(|| error::name(index + 1))?;
             vars.insert(name, entry.value.0)?;
         }
         Ok(vars)
@@ -146,7 +146,7 @@ mod tests {
             (r#"{"env":[{"key":"A","value":"hunter2"},{"key":"A","value":"hunter2"}]}"#, "env-duplicate"),
         ] {
             let error = EnvVars::from_plaintext(json.as_bytes()).err().unwrap();
-            assert_eq!(error.code(), code, "{json}");
+            assert_eq!(error.code.as_str(), code, "{json}");
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
         }
     }
@@ -158,6 +158,6 @@ mod tests {
             vars.insert(EnvName::parse(&format!("N{i}")).unwrap(), String::new().into()).unwrap();
         }
         let error = vars.insert(EnvName::parse("M").unwrap(), String::new().into()).unwrap_err();
-        assert_eq!(error, EnvError::TooMany);
+        assert_eq!(error.code, super::super::EnvCode::TooMany);
     }
 }

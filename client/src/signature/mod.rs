@@ -14,6 +14,6 @@ mod root_key;
 mod statement;
 mod verify;
 
-pub use self::root_key::{KmsRootKey, RootKeyError};
+pub use self::root_key::KmsRootKey;
 pub use self::statement::{AppKeyStatement, COMPRESSED_POINT_LEN, EnvKeyStatement};
 pub use self::verify::{Freshness, RecoverableSignature, SIGNATURE_LEN, SignatureCode, SignatureDeny};

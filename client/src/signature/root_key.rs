@@ -7,23 +7,10 @@ use k256::CompressedPoint;
 use k256::ecdsa::VerifyingKey;
 
 use super::statement::COMPRESSED_POINT_LEN;
+use super::verify::{SignatureCode, SignatureDeny};
 
-/// Bytes that are no root public key.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{code}: not the public key of a KMS root signer (found {found}; expected a point of secp256k1, 33 bytes \
-     compressed or 65 uncompressed); read it from kmsInfo().k256Pubkey of the DstackKms contract",
-    code = Self::CODE
-)]
-pub struct RootKeyError {
-    /// What was found instead.
-    pub found: String,
-}
-
-impl RootKeyError {
-    /// The stable code.
-    pub const CODE: &str = "root-key-malformed";
-}
+/// The form of a key.
+const FORM: &str = "a point of secp256k1, 33 bytes compressed or 65 uncompressed";
 
 /// The public key of a KMS root signer: `kmsInfo().k256Pubkey` of the `DstackKms` contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +18,9 @@ pub struct KmsRootKey(VerifyingKey);
 
 impl KmsRootKey {
     /// From a point in either form of SEC 1.
-    pub fn from_sec1(bytes: &[u8]) -> Result<Self, RootKeyError> {
+    pub fn from_sec1(bytes: &[u8]) -> Result<Self, SignatureDeny> {
         let key = VerifyingKey::from_sec1_bytes(bytes);
-        key.map(Self).map_err(|_| RootKeyError { found: format!("{} other bytes", bytes.len()) })
+        key.map(Self).map_err(|_| malformed(&format!("{} other bytes", bytes.len())))
     }
 
     /// The compressed point.
@@ -47,6 +34,10 @@ impl KmsRootKey {
     }
 }
 
+fn malformed(found: &str) -> SignatureDeny {
+    SignatureDeny::new(SignatureCode::RootKeyMalformed, found, FORM)
+}
+
 impl fmt::Display for KmsRootKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(self.to_compressed()))
@@ -54,11 +45,11 @@ impl fmt::Display for KmsRootKey {
 }
 
 impl FromStr for KmsRootKey {
-    type Err = RootKeyError;
+    type Err = SignatureDeny;
 
-    fn from_str(text: &str) -> Result<Self, RootKeyError> {
+    fn from_str(text: &str) -> Result<Self, SignatureDeny> {
         let digits = text.strip_prefix("0x").unwrap_or(text);
-        let bytes = hex::decode(digits).map_err(|_| RootKeyError { found: "no hexadecimal".to_owned() })?;
+        let bytes = hex::decode(digits).map_err(|_| malformed("no hexadecimal"))?;
         Self::from_sec1(&bytes)
     }
 }

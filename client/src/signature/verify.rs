@@ -11,7 +11,7 @@ use super::statement::{AppKeyStatement, EnvKeyStatement};
 pub const SIGNATURE_LEN: usize = 65;
 
 kms_attestation::deny_codes! {
-    /// Why a statement does not count.
+    /// Why a statement, or the key it is checked with, does not count.
     pub enum SignatureCode {
         Malformed = "signature-malformed", Evidence,
             "The signature is not one that the KMS makes.",
@@ -25,6 +25,9 @@ kms_attestation::deny_codes! {
         FromTheFuture = "signature-from-the-future", Evidence,
             "The statement was made in the future.",
             "Check this machine's clock.";
+        RootKeyMalformed = "root-key-malformed", Request,
+            "Not the public key of a KMS root signer.",
+            "Read it from kmsInfo().k256Pubkey of the DstackKms contract.";
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use kms_client::env::EnvError;
+use kms_client::env::{EnvCode, EnvError};
 use kms_client::signature::SignatureDeny;
 
 use crate::outcome::Exit;
@@ -29,7 +29,7 @@ pub(crate) enum EnvCommandError {
     #[error("the public key is not proven to be this app's: {0}; {fix}", fix = .0.code.fix())]
     Unproven(#[from] SignatureDeny),
     /// The variables cannot be encrypted or opened.
-    #[error(transparent)]
+    #[error("{0}; {fix}", fix = .0.code.fix())]
     Env(#[from] EnvError),
 }
 
@@ -37,7 +37,8 @@ impl EnvCommandError {
     /// The exit code: what does not prove itself is refused, the rest is for the person at the keyboard to mend.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Unproven(_) | Self::Env(EnvError::NotOpened) | Self::NotAllowed { .. } => Exit::Refused,
+            Self::Unproven(_) | Self::NotAllowed { .. } => Exit::Refused,
+            Self::Env(error) if error.code == EnvCode::NotOpened => Exit::Refused,
             _ => Exit::Usage,
         }
     }

@@ -31,16 +31,17 @@ pub(super) async fn sign(
     let now = node.now();
     let reading = node.chain.ask(&question, now).await.map_err(Refusal::lift::<Code>)?;
     let mut draft = Draft::new(Subject::AppCertificate, now);
-    draft.evidence.witness = Some(hex::encode(reading.witness.digest()));
+    draft.evidence.witness = Some(hex::encode(reading.witness().digest()));
     draft.identity = Some(identity.clone());
-    if let Some(denial) = reading.decision.denial {
+    let (decision, _) = reading.into_parts();
+    if let Some(denial) = decision.denial {
         return Err(draft.deny(node, denial.lift()).await.into());
     }
     let policy = &node.certificate_policy;
     let ca = node.root.app_ca(identity.app_id, policy, now).map_err(|error| underivable(&error))?;
     let leaf = ca.issue_leaf(&request, policy, now).map_err(Refusal::lift::<Code>)?;
     draft.evidence.certificate = Some(digest(&leaf.der));
-    let block = reading.decision.latest;
+    let block = decision.latest;
     let released = vec!["app-certificate"];
     let outcome = Outcome::Allow { block, root_epoch: node.root.epoch().0, released };
     let reference = node.recorder.append(&draft.record(node, outcome)).await;

@@ -40,8 +40,8 @@ impl Session<Attested> {
             Ok(reading) => reading,
             Err(refused) => return Err(draft.deny(&node, refused).await.into()),
         };
-        draft.evidence.witness = Some(hex::encode(reading.witness.digest()));
-        match app.conclude(node.judge.anchor(), &reading.witness) {
+        draft.evidence.witness = Some(hex::encode(reading.witness().digest()));
+        match app.conclude(node.judge.anchor(), &reading) {
             Verdict::Allow(allowed) => Ok(Release { node, draft, allowed, state: Authorised }),
             Verdict::Deny(denial) => Err(draft.deny(&node, denial.lift()).await.into()),
         }
@@ -77,14 +77,15 @@ impl Release<Recorded> {
         let policy = &node.certificate_policy;
         let keys = node.root.app_keys(identity.app_id, identity.instance_id, policy, draft.now);
         let keys = keys.map_err(|error| underivable(&error))?;
+        let statements = &keys.statements;
         Ok(GetAppKeysResponse {
             keys: Some(AppKeys {
                 root_epoch: keys.epoch.0,
                 disk_key: keys.disk_key.expose().to_vec(),
                 env_private_key: keys.env_key.expose().to_vec(),
                 signing_key: keys.signing_key.expose().to_vec(),
-                signing_key_signature: keys.endorsement.to_bytes().to_vec(),
-                ca_chain: vec![keys.ca.certificate().der.clone(), node.root.root_ca().certificate().to_vec()],
+                signing_key_signature: statements.endorsement.to_bytes().to_vec(),
+                ca_chain: vec![statements.ca_certificate.clone(), node.root.root_ca().certificate().to_vec()],
             }),
             record: Some(reference_message(*reference)),
         })

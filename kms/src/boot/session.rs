@@ -117,7 +117,7 @@ impl Session<Connected> {
     pub(crate) async fn attest(self, request: GetAppKeysRequest) -> Result<Session<Attested>, Ended> {
         let Self { node, mut draft, state: Connected { binding } } = self;
         let quote = evidence(&request, binding).session_quote().map_err(Refusal::lift)?;
-        let collateral = node.collateral(quote.quote(), draft.now).await?;
+        let collateral = node.collateral(quote.quote().platform(), draft.now).await?;
         draft.evidence = EvidenceStamp {
             quote: Some(digest(&request.quote)),
             event_log: Some(digest(&request.event_log)),

@@ -1,4 +1,5 @@
-//! `[certificates]`: what certificates may say, and for how long. All of it is in the policy digest.
+//! `[certificates]`: what certificates may say, and for how long. All of it is in the policy digest, but for how often the
+//! node renews its own: within the life of a certificate, that changes nothing of what is accepted.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,6 +18,9 @@ pub const LEAF_MAX_LIFETIME_S: Bounds = Bounds::new(24 * 60 * 60, 600, 30 * 24 *
 pub const APP_CA_LIFETIME_S: Bounds = Bounds::new(90 * 24 * 60 * 60, 3_600, 3_650 * 24 * 60 * 60);
 /// The life of the node's own certificate, in seconds: an hour, because the quote in it says what the node was then.
 pub const NODE_LIFETIME_S: Bounds = Bounds::new(60 * 60, 600, 24 * 60 * 60);
+/// The least time between two renewals of the node's own certificate, in seconds: a stock guest kernel makes about one
+/// quote a second.
+pub const MIN_NODE_RENEWAL_S: u64 = 5;
 
 /// What certificates may say, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,17 +33,21 @@ pub struct Certificates {
     pub app_ca_lifetime: Lifetime,
     /// The life of the node's own certificate.
     pub node_lifetime: Lifetime,
+    /// How often the node's own certificate is issued anew.
+    pub node_renewal: Duration,
 }
 
 impl Certificates {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
         let default = DnsName::parse(DEFAULT_ZONE).ok()?;
-        let certificates = Self {
-            zone: section.or("zone", default),
-            leaf_max_lifetime: lifetime(section, "leaf_max_lifetime_s", LEAF_MAX_LIFETIME_S)?,
-            app_ca_lifetime: lifetime(section, "app_ca_lifetime_s", APP_CA_LIFETIME_S)?,
-            node_lifetime: lifetime(section, "node_lifetime_s", NODE_LIFETIME_S)?,
-        };
+        let zone = section.or("zone", default);
+        let leaf_max_lifetime = lifetime(section, "leaf_max_lifetime_s", LEAF_MAX_LIFETIME_S)?;
+        let app_ca_lifetime = lifetime(section, "app_ca_lifetime_s", APP_CA_LIFETIME_S)?;
+        let node_lifetime = lifetime(section, "node_lifetime_s", NODE_LIFETIME_S)?;
+        // At half of its life at the latest: a renewal that fails can be tried again.
+        let half = node_lifetime.secs() / 2;
+        let node_renewal = section.seconds("node_renewal_s", Bounds::new(half, MIN_NODE_RENEWAL_S, half));
+        let certificates = Self { zone, leaf_max_lifetime, app_ca_lifetime, node_lifetime, node_renewal };
         certificates.check(section);
         Some(certificates)
     }
@@ -66,12 +74,10 @@ impl Certificates {
         Ok(policy.with_app_ca_lifetime(self.app_ca_lifetime).with_max_leaf_lifetime(self.leaf_max_lifetime))
     }
 
-    /// The terms of the node's own certificate, which is issued anew at half of its life: a renewal that fails can be
-    /// tried again.
+    /// The terms of the node's own certificate.
     #[must_use]
     pub fn terms(&self, names: BTreeSet<DnsName>) -> CertificateTerms {
-        let lifetime = self.node_lifetime;
-        CertificateTerms { names, lifetime, renew_every: Duration::from_secs(lifetime.secs() / 2) }
+        CertificateTerms { names, lifetime: self.node_lifetime, renew_every: self.node_renewal }
     }
 }
 

@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use alloy::primitives::Address;
 use kms_chain::anchor::{DEV_CHAIN_ID, MAX_HOSTS};
 use kms_chain::heads::{CONFIRMATIONS, POLL_EVERY, STALL_AFTER};
-use kms_chain::{Anchor, ChainDeny, FeedTiming, Freshness, GrantAt, HeadTrust, RpcLimits, Transport};
+use kms_chain::{
+    Anchor, ChainDeny, FeedTiming, Freshness, GrantAt, HeadTrust, RpcLimits, Transport, parse_address,
+};
 
 use super::fault::FaultCode;
 use super::reader::{Read, Section};
@@ -206,12 +208,8 @@ impl Value for Contract {
 
     fn read(sink: &mut Sink<'_>, node: &Node) -> Option<Self> {
         sink.parsed(node, |text| {
-            let digits = text.strip_prefix("0x")?;
-            let mixed = digits.bytes().any(|byte| byte.is_ascii_uppercase())
-                && digits.bytes().any(|byte| byte.is_ascii_lowercase());
-            let address: Address = digits.parse().ok()?;
-            let sound = !address.is_zero() && (!mixed || Address::parse_checksummed(text, None).is_ok());
-            sound.then_some(Self(address))
+            let with_prefix = text.starts_with("0x").then_some(text)?;
+            parse_address(with_prefix).ok().map(Self)
         })
     }
 

@@ -16,11 +16,14 @@ pub const CONNECTIONS: Bounds = Bounds::new(4096, 1, 65_536);
 pub const CONNECTIONS_PER_ADDRESS: Bounds = Bounds::new(64, 1, 65_536);
 /// TLS handshakes at once. Each costs about a millisecond of a core.
 pub const HANDSHAKES: Bounds = Bounds::new(256, 1, 65_536);
+/// TLS handshakes at once from one IP address, or one /64 of IPv6. Sixteen such networks are needed to take all places; a
+/// site behind one address still makes three a second, were each to take its whole time.
+pub const HANDSHAKES_PER_ADDRESS: Bounds = Bounds::new(16, 1, 65_536);
 /// The time for a handshake, in milliseconds: several round trips of a bad link.
 pub const HANDSHAKE_TIMEOUT_MS: Bounds = Bounds::new(5_000, 100, 60_000);
 /// The time for a request, in milliseconds: two rounds at an RPC provider that are slow, and a fetch of collateral.
 pub const REQUEST_TIMEOUT_MS: Bounds = Bounds::new(20_000, 1_000, 120_000);
-/// How long a connection may be silent, in seconds. A guest that boots asks at once.
+/// How long a connection may be without a request in hand, in seconds. A guest that boots asks at once.
 pub const IDLE_TIMEOUT_S: Bounds = Bounds::new(60, 5, 3_600);
 /// The life of a connection, in seconds: nobody stays for ever, and a new certificate is soon seen by all.
 pub const CONNECTION_MAX_AGE_S: Bounds = Bounds::new(600, 10, 86_400);
@@ -90,6 +93,7 @@ impl Limits {
         let rules = [
             (count.per_address <= count.connections, "connections_per_address", "connections"),
             (count.handshakes <= count.connections, "handshakes", "connections"),
+            (count.handshakes_per_address <= count.handshakes, "handshakes_per_address", "handshakes"),
             (times.idle <= age, "idle_timeout_s", "connection_max_age_s"),
             (self.nonce_lifetime <= age, "nonce_lifetime_s", "connection_max_age_s"),
             (request <= age, "request_timeout_ms", "connection_max_age_s"),
@@ -106,6 +110,7 @@ fn read_serve(section: &mut Section<'_>) -> ServeLimits {
         connections: section.count("connections", CONNECTIONS),
         per_address: section.count("connections_per_address", CONNECTIONS_PER_ADDRESS),
         handshakes: section.count("handshakes", HANDSHAKES),
+        handshakes_per_address: section.count("handshakes_per_address", HANDSHAKES_PER_ADDRESS),
     };
     let handshake = section.millis("handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS);
     let idle = section.seconds("idle_timeout_s", IDLE_TIMEOUT_S);

@@ -28,6 +28,7 @@ mod layers;
 pub mod limits;
 pub mod listen;
 pub mod log;
+pub mod metrics;
 pub mod node;
 mod origin;
 mod policy;
@@ -56,6 +57,7 @@ pub use layers::{ENVIRONMENT_PREFIX, MAX_FILE_BYTES, MAX_OVERRIDE_BYTES};
 pub use limits::Limits;
 pub use listen::Listen;
 pub use log::Log;
+pub use metrics::Metrics;
 pub use node::Node;
 pub use origin::Origin;
 pub use reader::Setting;
@@ -89,6 +91,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where decisions are recorded.
     pub record: Record,
+    /// Where it is measured.
+    pub metrics: Metrics,
     /// What certificates may say.
     pub certificates: Certificates,
     /// What the node says while it runs.
@@ -163,6 +167,7 @@ impl Config {
         let state_dir =
             node.as_ref().map_or(PathBuf::from(node::DEFAULT_STATE_DIR), |node| node.state_dir.clone());
         let record = root.section("record", |section| Record::read(section, &state_dir));
+        let metrics = root.section("metrics", Metrics::read);
         let certificates = root.section("certificates", Certificates::read);
         if let Some(certificates) = &certificates {
             check_names(root, &listen, certificates);
@@ -179,6 +184,7 @@ impl Config {
             chain,
             limits,
             record,
+            metrics,
             certificates,
             log,
             settings,

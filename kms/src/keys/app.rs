@@ -1,17 +1,18 @@
 //! The keys of an app: what a release hands over.
 
-use k256::ecdsa::SigningKey;
+use std::sync::Arc;
+
 use kms_attestation::ids::{AppId, InstanceId, RootEpoch};
 use kms_client::env::EnvPrivateKey;
 use kms_client::secret::Secret;
-use kms_client::signature::{COMPRESSED_POINT_LEN, RecoverableSignature};
-use zeroize::Zeroizing;
+use kms_client::signature::COMPRESSED_POINT_LEN;
 
-use super::ca::{AppCa, CertificatePolicy};
+use super::ca::CertificatePolicy;
 use super::derive::{KeyName, Purpose};
 use super::error::KeyError;
 use super::root::RootKeys;
 use super::signer;
+use super::statements::AppStatements;
 
 /// All keys of one instance of an app.
 pub struct AppKeys {
@@ -25,10 +26,8 @@ pub struct AppKeys {
     pub env_key: EnvPrivateKey,
     /// Signs for the app.
     pub signing_key: AppSigningKey,
-    /// The root signer's word that `signing_key` is this app's.
-    pub endorsement: RecoverableSignature,
-    /// Issues the app's certificates. Only its certificate is released: the key stays here.
-    pub ca: AppCa,
+    /// What the root says of them in public. The CA's certificate is released: its key stays here.
+    pub statements: Arc<AppStatements>,
 }
 
 impl AppKeys {
@@ -41,36 +40,34 @@ impl AppKeys {
     ) -> Result<Self, KeyError> {
         let epoch = root.epoch();
         let name = |purpose| KeyName::of_app(purpose, epoch, app_id);
-        let signing_key = AppSigningKey::from_wide(&root.expand(&name(Purpose::AppSigning))?)?;
         Ok(Self {
             app_id,
             epoch,
             disk_key: root.expand(&KeyName { instance_id, ..name(Purpose::AppDisk) })?,
             env_key: root.env_key(app_id)?,
-            endorsement: root.root_signer().endorse_app_key(app_id, signing_key.public_key())?,
-            signing_key,
-            ca: root.app_ca(app_id, policy, now)?,
+            signing_key: AppSigningKey::derive(root, app_id)?,
+            statements: root.statements(app_id, policy, now)?,
         })
     }
 }
 
-/// An app's secp256k1 key.
-pub struct AppSigningKey(SigningKey);
+/// An app's secp256k1 key: its scalar, 32 bytes big endian.
+pub struct AppSigningKey(Secret<32>);
 
 impl AppSigningKey {
-    fn from_wide(wide: &Secret<48>) -> Result<Self, KeyError> {
-        signer::signing_key(wide).map(Self)
+    pub(super) fn derive(root: &RootKeys, app_id: AppId) -> Result<Self, KeyError> {
+        let name = KeyName::of_app(Purpose::AppSigning, root.epoch(), app_id);
+        signer::scalar(&root.expand(&name)?).map(Self)
     }
 
-    /// The public half, a compressed point.
-    #[must_use]
-    pub fn public_key(&self) -> [u8; COMPRESSED_POINT_LEN] {
-        signer::compressed(self.0.verifying_key())
+    /// The public half, a compressed point. Computed each time: a release does not need it.
+    pub fn public_key(&self) -> Result<[u8; COMPRESSED_POINT_LEN], KeyError> {
+        Ok(signer::compressed(signer::key_of(&self.0)?.verifying_key()))
     }
 
     /// The private scalar, 32 bytes big endian: for the release to the app.
     #[must_use]
-    pub fn expose(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.0.to_bytes().into())
+    pub fn expose(&self) -> &[u8; 32] {
+        self.0.expose()
     }
 }

@@ -119,12 +119,12 @@ impl Prk {
         let (prk, _) = Hkdf::<Sha256>::extract(Some(SALT), root.expose());
         let mut prk = zeroize::Zeroizing::new(<[u8; 32]>::from(prk));
         let secret = Secret::copy_of(prk.as_mut_slice());
-        secret.map(Self).ok_or(KeyError::Derivation { what: "pseudorandom key" })
+        secret.map(Self).ok_or(KeyError::derivation("pseudorandom key"))
     }
 
     /// The key of that name.
     pub(super) fn expand<const N: usize>(&self, name: &KeyName<'_>) -> Result<Secret<N>, KeyError> {
-        let failed = KeyError::Derivation { what: name.purpose.as_str() };
+        let failed = KeyError::derivation(name.purpose.as_str());
         let hkdf = Hkdf::<Sha256>::from_prk(self.0.expose()).map_err(|_| failed.clone())?;
         Secret::try_fill(|bytes| hkdf.expand(&name.info(), bytes)).map_err(|_| failed)
     }

@@ -24,6 +24,7 @@ mod p256_key;
 mod root;
 mod scalar;
 mod signer;
+mod statements;
 
 pub use self::app::{AppKeys, AppSigningKey};
 pub use self::ca::{
@@ -31,7 +32,8 @@ pub use self::ca::{
     LeafRequest, LeafUsage, Lifetime, MAX_CSR_BYTES, NodeRequest, RootCa, Validity,
 };
 pub use self::derive::{KeyName, Purpose};
-pub use self::error::KeyError;
+pub use self::error::{KeyCode, KeyError};
 pub use self::node::{NodeId, NodeLogKey};
 pub use self::root::{RootKeys, RootPublicKeys, RootSecret, SignedEnvKey};
 pub use self::signer::RootSigner;
+pub use self::statements::AppStatements;

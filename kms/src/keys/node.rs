@@ -45,7 +45,7 @@ pub struct NodeLogKey {
 impl NodeLogKey {
     pub(super) fn from_seed(seed: Secret<32>) -> Result<Self, KeyError> {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed.expose());
-        let pair = pair.map_err(|_| KeyError::Derivation { what: "node log key" })?;
+        let pair = pair.map_err(|_| KeyError::derivation("node log key"))?;
         Ok(Self { seed, pair })
     }
 

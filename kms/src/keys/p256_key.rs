@@ -24,7 +24,7 @@ impl P256Key {
     pub(super) fn from_wide(wide: &Secret<48>) -> Result<Self, KeyError> {
         let scalar = scalar::reduce(wide, NistP256::ORDER.as_ref())?;
         let key = SigningKey::from_slice(scalar.expose());
-        let key = key.map_err(|_| KeyError::Derivation { what: "P-256 key" })?;
+        let key = key.map_err(|_| KeyError::derivation("P-256 key"))?;
         let point = key.verifying_key().to_sec1_point(false).as_bytes().to_vec();
         Ok(Self { key, point })
     }

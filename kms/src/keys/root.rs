@@ -1,5 +1,7 @@
 //! The root secret of an epoch, and what is derived from it directly.
 
+use std::sync::Arc;
+
 use kms_attestation::ids::{AppId, InstanceId, RootEpoch};
 use kms_client::env::EnvPrivateKey;
 use kms_client::secret::Secret;
@@ -12,6 +14,7 @@ use super::error::KeyError;
 use super::node::{NodeId, NodeLogKey};
 use super::p256_key::P256Key;
 use super::signer::RootSigner;
+use super::statements::{AppStatements, StatementMemory};
 use crate::hardening::Hardened;
 
 /// The root secret of one epoch: whoever has it has every key of every app.
@@ -25,14 +28,14 @@ pub struct RootSecret {
 impl RootSecret {
     /// A new root, at bootstrap or rotation.
     pub fn generate(epoch: RootEpoch, hardened: &Hardened) -> Result<Self, KeyError> {
-        let bytes = Secret::random().map_err(|_| KeyError::NoRandomness)?;
+        let bytes = Secret::random().map_err(|_| KeyError::no_randomness())?;
         Self::from_secret(epoch, bytes, hardened)
     }
 
     /// A root that a peer or a quorum of operators gave.
     pub fn from_secret(epoch: RootEpoch, bytes: Secret<32>, _hardened: &Hardened) -> Result<Self, KeyError> {
         if *bytes.expose() == [0; 32] {
-            return Err(KeyError::BlankRoot);
+            return Err(KeyError::blank_root());
         }
         Ok(Self { epoch, bytes })
     }
@@ -61,6 +64,7 @@ pub struct RootKeys {
     prk: Prk,
     signer: RootSigner,
     ca: RootCa,
+    statements: StatementMemory,
 }
 
 impl RootKeys {
@@ -69,7 +73,13 @@ impl RootKeys {
         let signer = prk.expand(&KeyName::of_kms(Purpose::RootSigner, epoch))?;
         let ca = prk.expand(&KeyName::of_kms(Purpose::RootCa, epoch))?;
         let ca = RootCa::new(epoch, P256Key::from_wide(&ca)?)?;
-        Ok(Self { epoch, signer: RootSigner::from_wide(epoch, &signer)?, ca, prk })
+        Ok(Self {
+            epoch,
+            signer: RootSigner::from_wide(epoch, &signer)?,
+            ca,
+            prk,
+            statements: StatementMemory::default(),
+        })
     }
 
     /// The epoch.
@@ -81,7 +91,7 @@ impl RootKeys {
     /// All keys of an app's instance. `instance_id` is none where the app's instances share one disk key.
     ///
     /// They depend on the app id, the instance id and the root alone: never on the code, so that an update keeps them.
-    /// Only the CA's certificate depends on `now`, in Unix seconds, and on the policy.
+    /// Only the CA's certificate depends on `now`, in Unix seconds, and on the policy; it may be up to an hour old.
     pub fn app_keys(
         &self,
         app_id: AppId,
@@ -103,6 +113,15 @@ impl RootKeys {
         let public_key = self.env_key(app_id)?.public_key();
         let statement = EnvKeyStatement { app_id, epoch: self.epoch, timestamp: now, public_key };
         Ok(SignedEnvKey { signature: self.signer.sign(&statement.digest())?, statement })
+    }
+
+    pub(super) fn statements(
+        &self,
+        app_id: AppId,
+        policy: &CertificatePolicy,
+        now: u64,
+    ) -> Result<Arc<AppStatements>, KeyError> {
+        self.statements.of(self, app_id, policy, now)
     }
 
     pub(super) fn env_key(&self, app_id: AppId) -> Result<EnvPrivateKey, KeyError> {

@@ -12,7 +12,7 @@ use super::error::KeyError;
 
 /// The scalar, big endian, in `1..order`.
 pub(super) fn reduce(wide: &Secret<48>, order: &U256) -> Result<Secret<32>, KeyError> {
-    let failed = KeyError::Derivation { what: "scalar" };
+    let failed = KeyError::derivation("scalar");
     let below: U384 = order.wrapping_sub(&U256::ONE).resize();
     let modulus = NonZero::new(below).into_option().ok_or(failed.clone())?;
     let c = Zeroizing::new(U384::from_be_slice(wide.expose()));

@@ -15,10 +15,14 @@ use kms_client::signature::{
 use super::error::KeyError;
 use super::scalar;
 
-/// A signing key of secp256k1 from derived bytes.
-pub(super) fn signing_key(wide: &Secret<48>) -> Result<SigningKey, KeyError> {
-    let scalar = scalar::reduce(wide, Secp256k1::ORDER.as_ref())?;
-    SigningKey::from_slice(scalar.expose()).map_err(|_| KeyError::Derivation { what: "secp256k1 key" })
+/// A private scalar of secp256k1 from derived bytes.
+pub(super) fn scalar(wide: &Secret<48>) -> Result<Secret<32>, KeyError> {
+    scalar::reduce(wide, Secp256k1::ORDER.as_ref())
+}
+
+/// The key with that scalar.
+pub(super) fn key_of(scalar: &Secret<32>) -> Result<SigningKey, KeyError> {
+    SigningKey::from_slice(scalar.expose()).map_err(|_| KeyError::derivation("secp256k1 key"))
 }
 
 /// The compressed point of a public key.
@@ -35,9 +39,9 @@ pub struct RootSigner {
 
 impl RootSigner {
     pub(super) fn from_wide(epoch: RootEpoch, wide: &Secret<48>) -> Result<Self, KeyError> {
-        let key = signing_key(wide)?;
+        let key = key_of(&scalar(wide)?)?;
         let public_key = KmsRootKey::from_sec1(&compressed(key.verifying_key()))
-            .map_err(|_| KeyError::Derivation { what: "root public key" })?;
+            .map_err(|_| KeyError::derivation("root public key"))?;
         Ok(Self { epoch, key, public_key })
     }
 
@@ -62,6 +66,6 @@ impl RootSigner {
         let mut bytes = [recovery.to_byte(); SIGNATURE_LEN];
         let (scalars, _) = bytes.split_at_mut(SIGNATURE_LEN - 1);
         scalars.copy_from_slice(&signature.to_bytes());
-        RecoverableSignature::from_bytes(&bytes).map_err(|_| KeyError::Derivation { what: "signature" })
+        RecoverableSignature::from_bytes(&bytes).map_err(|_| KeyError::derivation("signature"))
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use kms_attestation::ids::{ReportData, SpkiHash};
 use kms_attestation::platform::{GuestQuote, Platform, QuoteProvider as _};
+use kms_attestation::quote::{Platform as Hardware, Quote};
 use kms_attestation::ratls::{pair_extensions, report_data_for_spki};
 use rcgen::{KeyPair, PublicKeyData as _};
 use rustls::ServerConfig;
@@ -33,6 +34,8 @@ pub struct NodeQuote {
     pub event_log: Vec<u8>,
     /// What it is bound to.
     pub report_data: ReportData,
+    /// The hardware that made it: tells which collateral it needs.
+    pub hardware: Hardware,
 }
 
 /// A certificate, its quote, and the TLS configuration that serves it.
@@ -102,13 +105,15 @@ impl Issuer<'_> {
     }
 }
 
-/// A quote of this node over the given report data. Refused with `quote-unavailable`.
+/// A quote of this node over the given report data. Refused with `quote-unavailable`, or with what is wrong with its form.
 pub(crate) async fn quote(platform: &Platform, report_data: ReportData) -> Result<NodeQuote, Refused> {
     let GuestQuote { quote, event_log } = platform
         .quote(report_data)
         .await
         .map_err(|error| Refused::new(NodeCode::QuoteUnavailable.into(), error.found(), error.expected()))?;
-    Ok(NodeQuote { quote, event_log: event_log.unwrap_or_else(|| NO_EVENTS.to_vec()), report_data })
+    let parsed = Quote::parse(&quote).map_err(kms_attestation::refusal::Refusal::lift)?;
+    let (hardware, event_log) = (parsed.platform().clone(), event_log.unwrap_or_else(|| NO_EVENTS.to_vec()));
+    Ok(NodeQuote { quote, event_log, report_data, hardware })
 }
 
 fn internal(what: &'static str) -> Refused {

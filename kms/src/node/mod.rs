@@ -14,8 +14,7 @@ use std::time::Duration;
 use kms_attestation::CheckedCollateral;
 use kms_attestation::pccs::CollateralCache;
 use kms_attestation::platform::Platform;
-use kms_attestation::quote::Quote;
-use kms_attestation::refusal::Refusal;
+use kms_attestation::quote::Platform as Hardware;
 use kms_chain::ContractReader;
 use kms_proto::v1::{NodeEvidence, QuoteBinding};
 use kms_verdict::{Judge, RULES_VERSION};
@@ -27,9 +26,10 @@ pub use self::quota::ReleaseLimits;
 pub(crate) use self::quota::{Limited, Quotas};
 pub(crate) use self::standing::Standing;
 pub use self::standing::{CHECK_AGAIN_AFTER, CHECK_EVERY, COUNTS_FOR};
-pub(crate) use self::workers::Workers;
+pub(crate) use self::workers::{Load, Workers};
 pub use self::workers::{OVERLOAD_PAUSE, WorkLimits};
 use crate::keys::{CertificatePolicy, NodeId, RootKeys};
+use crate::metrics::Metrics;
 use crate::record::{NodeStamp, Recorder};
 use crate::refusal::{NodeCode, Refused};
 
@@ -56,6 +56,7 @@ pub struct Node {
     pub(crate) nonce_lifetime: Duration,
     pub(crate) policy_digest: [u8; 32],
     pub(crate) insecure_settings: Vec<String>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Node {
@@ -70,14 +71,13 @@ impl Node {
         Arc::clone(&self.certificates.borrow())
     }
 
-    /// Collateral for the platform that a quote claims. Refused with `collateral-unavailable`.
+    /// Collateral for the hardware that a quote claims. Refused with `collateral-unavailable`.
     pub(crate) async fn collateral(
         &self,
-        quote: &Quote,
+        hardware: &Hardware,
         now: u64,
     ) -> Result<Arc<CheckedCollateral>, Refused> {
-        let platform = quote.platform();
-        let collateral = self.collateral.get(platform.fmspc, platform.ca, now).await;
+        let collateral = self.collateral.get(hardware.fmspc, hardware.ca, now).await;
         collateral.map_err(|unavailable| {
             let (found, expected) = (unavailable.found(), unavailable.expected());
             Refused::new(NodeCode::CollateralUnavailable.into(), found, expected)
@@ -90,13 +90,12 @@ impl Node {
         own: &NodeQuote,
         binding: QuoteBinding,
     ) -> Result<NodeEvidence, Refused> {
-        let quote = Quote::parse(&own.quote).map_err(Refusal::lift)?;
-        let collateral = self.collateral(&quote, self.now()).await?;
+        let collateral = self.collateral(&own.hardware, self.now()).await?;
         Ok(NodeEvidence {
             quote: own.quote.clone(),
             event_log: own.event_log.clone(),
             os_image_manifest: self.os_image_manifest.clone(),
-            collateral: collateral.source().to_json().into_bytes(),
+            collateral: collateral.json().as_bytes().to_vec(),
             binding: binding.into(),
         })
     }

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kms_attestation::Quote;
 use kms_attestation::refusal::Refusal;
 use kms_chain::Decision;
 use kms_verdict::{Circumstances, NodeEvidence};
@@ -88,8 +87,7 @@ impl Node {
     pub(crate) async fn examine_itself(self: &Arc<Self>) -> Result<Decision, Refused> {
         let certificate: Arc<NodeCertificate> = self.certificate();
         let now = self.now();
-        let quote = Quote::parse(&certificate.quote().quote).map_err(Refusal::lift)?;
-        let collateral = self.collateral(&quote, now).await?;
+        let collateral = self.collateral(&certificate.quote().hardware, now).await?;
         let node = Arc::clone(self);
         let attest = move || {
             let own = certificate.quote();
@@ -103,6 +101,50 @@ impl Node {
         };
         let attested = self.workers.run(attest).await?.map_err(Refusal::lift)?;
         let reading = self.chain.ask(&attested.question(), now).await.map_err(Refusal::lift)?;
-        attested.conclude(self.judge.anchor(), &reading.witness).map_err(Refusal::lift)
+        attested.conclude(self.judge.anchor(), &reading).map_err(Refusal::lift)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn refused(code: NodeCode) -> Refused {
+        Refused::new(code.into(), "x", "y")
+    }
+
+    fn contract_denied() -> Refused {
+        use kms_chain::{ChainDeny, ChainDenyCode};
+        ChainDeny::new(ChainDenyCode::ContractDenied, "x", "y").lift()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn standing__should_outlive_checks_that_could_not_be_made_for_a_while_alone() {
+        let standing = Standing::unknown();
+        assert!(standing.check().is_err());
+        standing.set(Ok(()));
+        // What is asked cannot be found out: providers are down, say.
+        for _ in 0..5 {
+            advance(CHECK_EVERY).await;
+            standing.note(Err(refused(NodeCode::CollateralUnavailable)));
+            assert!(standing.check().is_ok());
+        }
+        advance(Duration::from_secs(1)).await;
+        assert!(standing.check().is_err());
+        standing.set(Ok(()));
+        assert!(standing.check().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn standing__should_end_at_once_with_the_contracts_no() {
+        let standing = Standing::unknown();
+        standing.set(Ok(()));
+        standing.note(Err(contract_denied()));
+        assert!(standing.check().is_err());
+        // From then on nothing but a yes counts.
+        standing.note(Err(refused(NodeCode::CollateralUnavailable)));
+        assert!(standing.check().is_err());
     }
 }

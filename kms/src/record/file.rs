@@ -6,12 +6,13 @@
 //!
 //! Many appends share one sync (group commit). A line that was cut short by a crash was never acknowledged, and is
 //! removed when the file is opened. After a fault the file is brought back to its last durable line before anything
-//! else is written: a disk that was full for a while does no lasting harm. Threats: a full, read-only or failing disk.
+//! else is written: a disk that was full for a while does no lasting harm. Threats: a full, read-only or failing disk; a
+//! file that is moved or removed, and would take the records along.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use kms_attestation::hash::sha256;
@@ -75,6 +76,7 @@ fn serve(mut log: Log, mut pending: mpsc::Receiver<Pending>) {
 
 /// The file, as far as it is durable.
 struct Log {
+    path: PathBuf,
     file: File,
     durable_bytes: u64,
     durable_records: u64,
@@ -91,14 +93,16 @@ impl Log {
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
         let file = file.map_err(disk("opening the log"))?;
         let (durable_bytes, durable_records) = count(&file).map_err(disk("reading the log"))?;
-        let mut log = Self { file, durable_bytes, durable_records, broken: true };
+        let path = path.to_owned();
+        let mut log = Self { path, file, durable_bytes, durable_records, broken: true };
         log.repair()?;
-        sync_folder(path).map_err(disk("syncing the log's folder"))?;
+        sync_folder(&log.path).map_err(disk("syncing the log's folder"))?;
         Ok(log)
     }
 
     /// Writes the lines and syncs; the index of the first.
     fn commit<'a>(&mut self, lines: impl Iterator<Item = &'a [u8]>) -> Result<u64, RecordFault> {
+        self.check_place().map_err(disk("finding the log in its place"))?;
         if self.broken {
             self.repair()?;
         }
@@ -106,6 +110,13 @@ impl Log {
         let outcome = self.write(lines);
         self.broken = outcome.is_err();
         outcome.map(|()| first)
+    }
+
+    /// That this file is still the one that people look into: what is written to one that was moved or removed is lost.
+    fn check_place(&self) -> io::Result<()> {
+        let (there, ours) = (fs::metadata(&self.path)?, self.file.metadata()?);
+        let same = (there.dev(), there.ino()) == (ours.dev(), ours.ino());
+        if same { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
     fn write<'a>(&mut self, lines: impl Iterator<Item = &'a [u8]>) -> Result<(), RecordFault> {
@@ -204,6 +215,22 @@ mod tests {
         assert_eq!(recorder.append(&record(1)).await.unwrap().index, 2);
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("{\"a\":1}\n{\"b\":2}\n{\"version\":1,"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn append__should_refuse_while_another_file_is_in_the_logs_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, away) = (folder.path().join("log"), folder.path().join("away"));
+        let recorder = FileRecorder::open(&path).unwrap();
+        recorder.append(&record(0)).await.unwrap();
+        fs::rename(&path, &away).unwrap();
+        let lost = RecordFault::Disk { what: "finding the log in its place", kind: io::ErrorKind::NotFound };
+        assert_eq!(recorder.append(&record(1)).await, Err(lost.clone()));
+        fs::write(&path, "another").unwrap();
+        assert_eq!(recorder.append(&record(2)).await, Err(lost));
+        fs::rename(&away, &path).unwrap();
+        assert_eq!(recorder.append(&record(3)).await.unwrap().index, 1);
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use kms_attestation::ids::{Nonce, SpkiHash, TlsExporter};
 use kms_attestation::{BootIdentity, Role, SessionBinding};
 use kms_chain::Question;
 
+use super::activity::{Activity, InHand};
 use crate::node::certificate::NodeCertificate;
 
 /// A connection, shared by the requests on it.
@@ -24,6 +25,7 @@ pub struct Connection {
     pub certificate: Arc<NodeCertificate>,
     /// The TLS exporter (RFC 8446, 7.5).
     pub exporter: TlsExporter,
+    activity: Arc<Activity>,
     session: Mutex<Session>,
 }
 
@@ -86,7 +88,18 @@ impl Connection {
         certificate: Arc<NodeCertificate>,
         exporter: TlsExporter,
     ) -> Self {
-        Self { peer, client, certificate, exporter, session: Mutex::default() }
+        let (activity, session) = (Activity::new(), Mutex::default());
+        Self { peer, client, certificate, exporter, activity, session }
+    }
+
+    /// A request begins.
+    pub(crate) fn begin_request(&self) -> InHand {
+        self.activity.begin()
+    }
+
+    /// What happens on it.
+    pub(super) fn activity(&self) -> &Activity {
+        &self.activity
     }
 
     /// Opens a challenge, in place of one that is open.

@@ -17,10 +17,11 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::admission::{Admission, ConnectionLimits, Gate};
+use super::admission::{Admission, Gate, HandshakePlace};
 use super::connection::{ClientKey, Connection};
 use super::stream::Secured;
 use super::tls::ALPN;
+use crate::metrics::Metrics;
 use crate::node::certificate::NodeCertificate;
 
 /// How long the listener rests after the system refused it a connection: out of file descriptors, mostly.
@@ -31,60 +32,74 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct ConnectionTimes {
     /// The longest handshake.
     pub handshake: Duration,
-    /// The longest time in which nothing is read or written.
+    /// The longest time without a request in hand.
     pub idle: Duration,
     /// The longest life, whatever happens on it.
     pub life: Duration,
 }
 
-/// Accepts for ever; ends when nobody takes the connections any more.
-pub(crate) async fn accept(
-    listener: TcpListener,
-    certificates: watch::Receiver<Arc<NodeCertificate>>,
-    limits: ConnectionLimits,
-    times: ConnectionTimes,
-    secured: mpsc::Sender<io::Result<Secured>>,
-) {
-    let gate = Gate::new(limits);
-    while !secured.is_closed() {
-        let Ok((stream, peer)) = listener.accept().await else {
-            sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let Some((admission, handshake_permit)) = gate.admit(peer.ip()) else {
-            tracing::debug!(%peer, "no room for another connection");
-            continue;
-        };
-        let certificate = Arc::clone(&certificates.borrow());
-        let secured = secured.clone();
-        tokio::spawn(async move {
-            let handshake = timeout(times.handshake, secure(stream, peer, certificate));
-            let outcome = handshake.await.unwrap_or(Err(HandshakeFault::Slow));
-            drop(handshake_permit);
-            match outcome {
-                Ok((stream, connection)) => {
-                    hand_over(&secured, stream, connection, admission, times).await;
-                }
-                Err(fault) => tracing::debug!(%peer, %fault, "handshake"),
-            }
-        });
-    }
+/// Where connections come in.
+pub(crate) struct Entrance {
+    /// How many.
+    pub(crate) gate: Arc<Gate>,
+    /// How long.
+    pub(crate) times: ConnectionTimes,
+    /// What they are shown.
+    pub(crate) certificates: watch::Receiver<Arc<NodeCertificate>>,
+    /// Where those that come to nothing are counted.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Who takes those whose handshake is done.
+    pub(crate) secured: mpsc::Sender<io::Result<Secured>>,
 }
 
-async fn hand_over(
-    secured: &mpsc::Sender<io::Result<Secured>>,
-    stream: TlsStream<TcpStream>,
-    connection: Connection,
-    admission: Admission,
-    times: ConnectionTimes,
-) {
-    // Nobody takes it when the node shuts down: then it is closed.
-    drop(secured.send(Ok(Secured::new(stream, connection, admission, times))).await);
+impl Entrance {
+    /// Accepts for ever; ends when nobody takes the connections any more.
+    pub(crate) async fn accept(self, listener: TcpListener) {
+        let entrance = Arc::new(self);
+        while !entrance.secured.is_closed() {
+            let Ok((stream, peer)) = listener.accept().await else {
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
+            match entrance.gate.admit(peer.ip()) {
+                Ok(places) => {
+                    tokio::spawn(Arc::clone(&entrance).let_in(stream, peer, places));
+                }
+                Err(crowded) => {
+                    entrance.metrics.connection_refused(crowded);
+                    tracing::debug!(%peer, limit = crowded.key(), "no room for another connection");
+                }
+            }
+        }
+    }
+
+    async fn let_in(
+        self: Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        (admission, place): (Admission, HandshakePlace),
+    ) {
+        let certificate = Arc::clone(&self.certificates.borrow());
+        let handshake = timeout(self.times.handshake, secure(stream, peer, certificate));
+        let outcome = handshake.await.unwrap_or(Err(HandshakeFault::Slow));
+        drop(place);
+        match outcome {
+            Ok((stream, connection)) => {
+                let secured = Secured::new(stream, connection, admission, self.times);
+                // Nobody takes it when the node shuts down: then it is closed.
+                drop(self.secured.send(Ok(secured)).await);
+            }
+            Err(fault) => {
+                self.metrics.handshake_failed(&fault);
+                tracing::debug!(%peer, %fault, "handshake");
+            }
+        }
+    }
 }
 
 /// Why a handshake came to nothing. For the log: the peer sees a closed connection or an alert.
 #[derive(Debug, thiserror::Error)]
-enum HandshakeFault {
+pub(crate) enum HandshakeFault {
     #[error("not done in time")]
     Slow,
     #[error("{0}")]
@@ -95,6 +110,23 @@ enum HandshakeFault {
     ClientCertificate,
     #[error("no exporter")]
     Exporter,
+}
+
+impl HandshakeFault {
+    /// Every kind's name.
+    pub(crate) const NAMES: [&'static str; 5] = ["slow", "tls", "alpn", "client-certificate", "exporter"];
+
+    /// The kind's name, for metrics.
+    pub(crate) const fn name(&self) -> &'static str {
+        let [slow, tls, alpn, client_certificate, exporter] = Self::NAMES;
+        match self {
+            Self::Slow => slow,
+            Self::Tls(_) => tls,
+            Self::Alpn => alpn,
+            Self::ClientCertificate => client_certificate,
+            Self::Exporter => exporter,
+        }
+    }
 }
 
 async fn secure(

@@ -1,19 +1,23 @@
 //! Connections: who may connect, TLS, and what a connection is bound to.
 //!
 //! ```text
-//! TcpListener ─▶ Gate (room?) ─▶ TLS 1.3 handshake (in time?) ─▶ Connection ─▶ tonic ─▶ services
+//! TcpListener ─▶ Gate (room?) ─▶ TLS 1.3 handshake (in time?) ─▶ Connection ─▶ tonic ─▶ Attended (in time?) ─▶ services
 //! ```
 //!
-//! Owns everything below gRPC. Knows no app and no key.
+//! Owns everything below gRPC, and what holds of every request. Knows no app and no key.
 
+mod activity;
 mod admission;
 mod connection;
 mod listen;
+mod requests;
 mod stream;
 mod tls;
 
 pub use admission::ConnectionLimits;
+pub(crate) use admission::{Crowded, Gate};
 pub use connection::{Challenge, ClientKey, Connection, NoChallenge, Released};
 pub use listen::ConnectionTimes;
-pub(crate) use listen::accept;
+pub(crate) use listen::{Entrance, HandshakeFault};
+pub(crate) use requests::Attend;
 pub(crate) use tls::server_config;

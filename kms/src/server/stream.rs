@@ -1,8 +1,9 @@
 //! A connection as tonic reads and writes it: idle ones end, old ones end, and what it occupies is given back when it
 //! does.
 //!
-//! tonic asks an old connection to close, and waits for what is under way on it. This is the end of that waiting. Threat: a
-//! caller that sends a byte now and then, is never idle, and never done.
+//! Idle is a connection without a request in hand; PINGs and half a request are none. tonic asks an old connection to close,
+//! and waits for what is under way on it. This is the end of that waiting. Threat: a caller that sends a byte now and then,
+//! is never idle, and never done.
 
 use std::io;
 use std::pin::Pin;
@@ -42,20 +43,25 @@ impl Secured {
         Self { stream, connection: Arc::new(connection), idle, idle_timeout, end, _admission: admission }
     }
 
-    fn touch(&mut self) {
-        self.idle.as_mut().reset(Instant::now() + self.idle_timeout);
-    }
-
     /// Ends a transfer where the connection has been idle for too long, or has lived for too long.
     fn watch<T>(&mut self, cx: &mut Context<'_>, transfer: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if self.end.as_mut().poll(cx).is_ready() {
+        if self.end.as_mut().poll(cx).is_ready() || self.is_idle(cx) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        if transfer.is_ready() {
-            self.touch();
-            return transfer;
+        transfer
+    }
+
+    /// Whether no request has been in hand for as long as that may be. Otherwise the timer is set to when it could be so.
+    fn is_idle(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.idle.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            let end = self.connection.activity().quiet_since().unwrap_or(now) + self.idle_timeout;
+            if end <= now {
+                return true;
+            }
+            self.idle.as_mut().reset(end);
         }
-        self.idle.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        false
     }
 }
 

@@ -173,7 +173,7 @@ fn leaf__should_end_with_its_issuer() {
     let error = ca.issue_leaf(&request(&[app_name("")]), &short, NOW + 2 * HOUR).unwrap_err();
     assert_eq!(error.code.as_str(), "certificate-issuer-expired");
     // A clock beyond the calendar.
-    assert_eq!(root.app_ca(APP, &policy(), u64::MAX).err().unwrap().code(), "key-certificate");
+    assert_eq!(root.app_ca(APP, &policy(), u64::MAX).err().unwrap().code().as_str(), "key-certificate");
 }
 
 fn node_request(names: &[DnsName]) -> NodeRequest {

@@ -27,9 +27,20 @@ fn example__should_equal_the_defaults() {
     let (example, minimal) = (parse(EXAMPLE).unwrap(), parse(MINIMAL).unwrap());
     let parts = |config: &Config| {
         let Config {
-            listen, root, node, attestation, policy, chain, limits, record, certificates, log, ..
+            listen,
+            root,
+            node,
+            attestation,
+            policy,
+            chain,
+            limits,
+            record,
+            metrics,
+            certificates,
+            log,
+            ..
         } = config.clone();
-        ((listen, root, node, attestation, policy), (chain, limits, record, certificates, log))
+        ((listen, root, node, attestation, policy), (chain, limits, record, metrics, certificates, log))
     };
     assert_eq!(parts(&example), parts(&minimal));
     assert_eq!(example.policy_document(), minimal.policy_document());

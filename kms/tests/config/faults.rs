@@ -89,6 +89,7 @@ const SINGLE: &[(&str, FaultCode, &str)] = &[
     ("limits.connections=0", FaultCode::OutOfRange, "limits.connections"),
     ("limits.connections_per_address=4097", FaultCode::Conflict, "limits.connections_per_address"),
     ("limits.handshakes=4097", FaultCode::Conflict, "limits.handshakes"),
+    ("limits.handshakes_per_address=257", FaultCode::Conflict, "limits.handshakes_per_address"),
     ("limits.handshake_timeout_ms=20001", FaultCode::Conflict, "limits.handshake_timeout_ms"),
     ("limits.idle_timeout_s=601", FaultCode::Conflict, "limits.idle_timeout_s"),
     ("limits.nonce_lifetime_s=301", FaultCode::OutOfRange, "limits.nonce_lifetime_s"),
@@ -100,6 +101,8 @@ const SINGLE: &[(&str, FaultCode, &str)] = &[
     ("certificates.zone=KMS.internal", FaultCode::InvalidValue, "certificates.zone"),
     ("certificates.app_ca_lifetime_s=3600", FaultCode::Conflict, "certificates.leaf_max_lifetime_s"),
     ("certificates.node_lifetime_s=86401", FaultCode::OutOfRange, "certificates.node_lifetime_s"),
+    ("certificates.node_renewal_s=4", FaultCode::OutOfRange, "certificates.node_renewal_s"),
+    ("certificates.node_renewal_s=1801", FaultCode::OutOfRange, "certificates.node_renewal_s"),
     ("log.level=loud", FaultCode::InvalidValue, "log.level"),
     ("log.format=xml", FaultCode::InvalidValue, "log.format"),
 ];

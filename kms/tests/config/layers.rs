@@ -86,7 +86,7 @@ fn override__should_be_bounded_text() {
 
 #[test]
 fn report__should_say_what_counts_and_where_it_was_given() {
-    let report = check_report(&with_flags(MINIMAL, &["limits.handshakes=7"]).unwrap());
+    let report = check_report(&with_flags(MINIMAL, &["limits.handshakes=70"]).unwrap());
     let line = |key: &str| {
         let mut lines = report.lines().filter(|line| line.starts_with(&format!("{key} ")));
         lines
@@ -96,7 +96,7 @@ fn report__should_say_what_counts_and_where_it_was_given() {
             .collect::<Vec<_>>()
             .join(" ")
     };
-    assert_eq!(line("limits.handshakes"), "limits.handshakes 7 (--set number 1)");
+    assert_eq!(line("limits.handshakes"), "limits.handshakes 70 (--set number 1)");
     assert_eq!(line("listen.address"), r#"listen.address "0.0.0.0:50051" (default)"#);
     assert_eq!(line("chain.quorum"), "chain.quorum 2 (kms.toml:11)");
     assert_eq!(line("insecure"), "insecure nothing");

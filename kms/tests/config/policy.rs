@@ -116,4 +116,10 @@ fn certificates__should_be_what_the_issuer_takes() {
     let terms = config.certificates.terms(config.listen.server_names);
     assert_eq!((terms.lifetime.secs(), terms.renew_every.as_secs()), (3600, 1800));
     assert_eq!(terms.names.first().unwrap().as_str(), "kms.example");
+    for (flag, seconds) in [("certificates.node_lifetime_s=600", 300), ("certificates.node_renewal_s=60", 60)]
+    {
+        let config = with_flags(MINIMAL, &[flag]).unwrap();
+        let terms = config.certificates.terms(config.listen.server_names);
+        assert_eq!(terms.renew_every.as_secs(), seconds, "{flag}");
+    }
 }

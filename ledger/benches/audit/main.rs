@@ -106,7 +106,7 @@ impl Node {
         let rpc = Arc::new(rpc);
         let heads = DevSource::new(Arc::clone(&rpc)).unwrap().heads().await.unwrap();
         let reading = read(&rpc, self.judge.anchor(), question, heads.latest, None, self.now).await;
-        reading.unwrap().witness
+        reading.unwrap().witness().clone()
     }
 
     /// Decides and records, each time about a quote of its own.
@@ -126,7 +126,7 @@ impl Node {
             }
             let witness = witness.as_ref().unwrap();
             let who = Who::of(Some(app.identity()));
-            let Verdict::Allow(allowed) = app.conclude(self.judge.anchor(), witness) else {
+            let Verdict::Allow(allowed) = app.conclude_from(self.judge.anchor(), witness) else {
                 panic!("denied")
             };
             let evidence = Evidence {

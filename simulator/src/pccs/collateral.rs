@@ -49,12 +49,12 @@ type Parameters = Query<HashMap<String, String>>;
 
 pub(super) async fn root_crl_der(State(state): State<Arc<PccsState>>, uri: Uri) -> Response {
     let make = |platform: &Platform| Ok(crl(platform.root_crl()?).into_response());
-    state.answer(Endpoint::RootCrl, &uri, make).await
+    state.answer(Endpoint::RootCrl, None, &uri, make).await
 }
 
 pub(super) async fn root_crl_hex(State(state): State<Arc<PccsState>>, uri: Uri) -> Response {
     let make = |platform: &Platform| Ok(hex::encode(platform.root_crl()?).into_response());
-    state.answer(Endpoint::RootCrl, &uri, make).await
+    state.answer(Endpoint::RootCrl, None, &uri, make).await
 }
 
 pub(super) async fn pck_crl(
@@ -75,7 +75,7 @@ pub(super) async fn pck_crl(
             _ => (chain, hex::encode(der)).into_response(),
         })
     };
-    state.answer(Endpoint::PckCrl, &uri, make).await
+    state.answer(Endpoint::PckCrl, None, &uri, make).await
 }
 
 pub(super) async fn tcb_info(
@@ -83,8 +83,8 @@ pub(super) async fn tcb_info(
     uri: Uri,
     Query(parameters): Parameters,
 ) -> Response {
+    let fmspc = parameters.get("fmspc").and_then(|text| text.parse::<Fmspc>().ok());
     let make = |platform: &Platform| {
-        let fmspc = parameters.get("fmspc").and_then(|text| text.parse::<Fmspc>().ok());
         let fmspc = fmspc.ok_or_else(|| bad_request("fmspc is 6 bytes of hexadecimal"))?;
         let update = update(&parameters, platform.collateral.tcb_info.tcb_evaluation_data_number)?;
         if platform.host_by_fmspc(fmspc).is_none() {
@@ -92,7 +92,7 @@ pub(super) async fn tcb_info(
         }
         signed("tcbInfo", TCB_INFO_CHAIN, &platform.tcb_info(fmspc, update)?)
     };
-    state.answer(Endpoint::TcbInfo, &uri, make).await
+    state.answer(Endpoint::TcbInfo, fmspc, &uri, make).await
 }
 
 pub(super) async fn qe_identity(
@@ -105,7 +105,7 @@ pub(super) async fn qe_identity(
         let document = platform.qe_identity(update(&parameters, number)?)?;
         signed("enclaveIdentity", QE_IDENTITY_CHAIN, &document)
     };
-    state.answer(Endpoint::QeIdentity, &uri, make).await
+    state.answer(Endpoint::QeIdentity, None, &uri, make).await
 }
 
 /// Which requirements are asked for, by name or by number, where the standard ones have that number.

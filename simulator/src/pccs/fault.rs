@@ -69,7 +69,7 @@ pub enum Fault {
     RedirectLoop,
 }
 
-/// A fault, and where.
+/// A fault, where, and about which platforms.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FaultPlan {
     /// What goes wrong.
@@ -78,11 +78,14 @@ pub struct FaultPlan {
     /// At which endpoint alone; by default at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<Endpoint>,
+    /// In what is said of one kind of platform alone, its TCB info; by default in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fmspc: Option<Fmspc>,
 }
 
 impl From<Fault> for FaultPlan {
     fn from(fault: Fault) -> Self {
-        Self { fault, only: None }
+        Self { fault, ..Self::default() }
     }
 }
 
@@ -90,11 +93,20 @@ impl FaultPlan {
     /// That fault at one endpoint.
     #[must_use]
     pub fn only(endpoint: Endpoint, fault: Fault) -> Self {
-        Self { fault, only: Some(endpoint) }
+        Self { fault, only: Some(endpoint), ..Self::default() }
     }
 
-    pub(super) fn fault_at(&self, endpoint: Endpoint) -> Fault {
-        if self.only.is_none_or(|only| only == endpoint) { self.fault.clone() } else { Fault::None }
+    /// That fault in what is said of one kind of platform.
+    #[must_use]
+    pub fn of(fmspc: Fmspc, fault: Fault) -> Self {
+        Self { fault, fmspc: Some(fmspc), ..Self::default() }
+    }
+
+    /// What goes wrong with an answer, which is about one kind of platform or about all.
+    pub(super) fn fault_at(&self, endpoint: Endpoint, fmspc: Option<Fmspc>) -> Fault {
+        let here = self.only.is_none_or(|only| only == endpoint);
+        let about = self.fmspc.is_none_or(|only| Some(only) == fmspc);
+        if here && about { self.fault.clone() } else { Fault::None }
     }
 }
 

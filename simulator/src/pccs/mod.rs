@@ -7,7 +7,7 @@
 //! GET /tdx/certification/v4/tcb?fmspc=<hex>[&update=early|standard | &tcbEvaluationDataNumber=<n>]
 //! GET /tdx/certification/v4/qe/identity[?update=early|standard | ?tcbEvaluationDataNumber=<n>]
 //!
-//! POST /fault  {"kind":"slow","delay_ms":500[,"only":"tcb-info"]}   see Fault
+//! POST /fault  {"kind":"slow","delay_ms":500[,"only":"tcb-info"][,"fmspc":"<hex>"]}   see Fault, FaultPlan
 //! POST /clock  {"now":<Unix seconds>}                               issues all collateral again at that time
 //! GET  /counts                                                      {"tcb-info":3,...}: requests so far
 //! ```
@@ -30,6 +30,7 @@ use axum::Router;
 use axum::http::Uri;
 use axum::response::Response;
 use axum::routing::{get, post};
+use kms_attestation::ids::Fmspc;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -173,15 +174,16 @@ impl PccsState {
         lock(&self.platform).reissue_collateral(clock.now());
     }
 
-    /// Counts a request, and answers it or fails as planned.
+    /// Counts a request, about one kind of platform or about all, and answers it or fails as planned.
     async fn answer(
         &self,
         endpoint: Endpoint,
+        fmspc: Option<Fmspc>,
         uri: &Uri,
         make: impl FnOnce(&Platform) -> Result<Response, Refusal>,
     ) -> Response {
         *lock(&self.counts).entry(endpoint).or_default() += 1;
-        let fault = lock(&self.plan).fault_at(endpoint);
+        let fault = lock(&self.plan).fault_at(endpoint, fmspc);
         if let Some(response) = fault.instead(uri).await {
             return response;
         }

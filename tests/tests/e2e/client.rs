@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use kms_attestation::ids::{MrAggregated, RootEpoch};
@@ -14,7 +14,7 @@ use kms_simulator::agent::Agent;
 use kms_tests::node::Node;
 use kms_tests::relay::{Mask, Relay};
 use kms_tests::simulated::unix_now;
-use kms_tests::world::{World, info};
+use kms_tests::world::{App, World, info};
 use rcgen::{KeyPair, PublicKeyData as _};
 use tempfile::TempDir;
 
@@ -22,35 +22,49 @@ use tempfile::TempDir;
 const A_NONCE_AND_NO_QUOTE: u64 = 1500;
 
 /// A guest with the client's files.
-struct Guest {
+pub(crate) struct Guest {
     folder: TempDir,
     agent: Agent,
     pins: PathBuf,
 }
 
 impl Guest {
-    fn new(world: &World, app: &str, pins: &str) -> Self {
+    pub(crate) fn new(world: &World, app: &str, pins: &str) -> Self {
+        Self::of(world, &world.app(app), pins)
+    }
+
+    pub(crate) fn of(world: &World, app: &App, pins: &str) -> Self {
         let folder = TempDir::new_in("/dev/shm").unwrap();
-        let agent = Agent::start(folder.path().join("agent.sock"), world.guest(&world.app(app))).unwrap();
+        let agent = Agent::start(folder.path().join("agent.sock"), world.guest(app)).unwrap();
         let file = folder.path().join("pins.json");
         fs::write(&file, pins).unwrap();
         Self { folder, agent, pins: file }
     }
 
+    /// The folder that the client writes to.
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.folder.path().join("keys")
+    }
+
+    /// The guest agent's socket.
+    pub(crate) fn socket(&self) -> &Path {
+        self.agent.path()
+    }
+
     /// Runs the client once at each node, without a second round.
-    fn ask(&self, world: &World, nodes: &[String], more: &[&str]) -> Output {
-        let out = self.folder.path().join("keys");
+    pub(crate) fn ask(&self, world: &World, nodes: &[String], more: &[&str]) -> Output {
+        let out = self.keys();
         let mut arguments = vec!["--out", out.to_str().unwrap(), "--give-up-after", "0"];
         arguments.extend(more);
         world.client(nodes, self.agent.path(), &self.pins, &arguments)
     }
 
     /// That the client ended with this code, said this, and left no key.
-    fn expect(&self, output: &Output, exit: i32, text: &str) {
+    pub(crate) fn expect(&self, output: &Output, exit: i32, text: &str) {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(exit), "{said}");
         assert!(said.contains(text), "{said}");
-        let left = fs::read_dir(self.folder.path().join("keys")).map(Iterator::count);
+        let left = fs::read_dir(self.keys()).map(Iterator::count);
         assert_eq!(left.unwrap_or(0), 0, "files where no keys should be");
     }
 }
@@ -67,12 +81,12 @@ async fn client__should_refuse_a_node_that_is_not_pinned() {
 
     let foreign = Guest::new(&world, "foreign root", &world.pins(&other, &[world.measurement]).await);
     world.seen_by(&node).await;
-    foreign.expect(&foreign.ask(&world, &at(&node), &[]), 3, "node-not-pinned: found another root CA");
+    foreign.expect(&foreign.ask(&world, &at(&node), &[]), 10, "node-not-pinned: found another root CA");
 
     let pins = world.pins(&node, &[MrAggregated([0x42; 32])]).await;
     let changed = Guest::new(&world, "other code", &pins);
     let found = format!("node-not-pinned: found the measurement {}", world.measurement);
-    changed.expect(&changed.ask(&world, &at(&node), &[]), 3, &found);
+    changed.expect(&changed.ask(&world, &at(&node), &[]), 10, &found);
 
     // The root CA is the right one, the root that signs apps' keys is not: the keys are not used.
     let own = world.pins(&node, &[world.measurement]).await;
@@ -81,7 +95,7 @@ async fn client__should_refuse_a_node_that_is_not_pinned() {
     assert_ne!(own, mixed);
     let mixed = Guest::new(&world, "mixed pins", &mixed);
     world.seen_by(&node).await;
-    mixed.expect(&mixed.ask(&world, &at(&node), &[]), 3, "node-not-pinned");
+    mixed.expect(&mixed.ask(&world, &at(&node), &[]), 10, "node-not-pinned");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,14 +107,14 @@ async fn client__should_send_a_relay_nothing_but_a_nonce() {
 
     let relay = Relay::start(node.address(), Mask::self_signed()).await;
     let output = guest.ask(&world, &[relay.address().to_string()], &[]);
-    guest.expect(&output, 3, "node-not-pinned");
+    guest.expect(&output, 10, "node-not-pinned");
     assert!(relay.heard() < A_NONCE_AND_NO_QUOTE, "{} bytes", relay.heard());
 
     // Even one that has the KMS root CA's signature on its key, and passes on the genuine quote of a genuine node.
     let relay = Relay::start(node.address(), stolen(&node).await).await;
     for more in [&[][..], &["--fresh"]] {
         let output = guest.ask(&world, &[relay.address().to_string()], more);
-        guest.expect(&output, 3, "binding-mismatch");
+        guest.expect(&output, 10, "binding-mismatch");
     }
     assert!(relay.heard() < 2 * A_NONCE_AND_NO_QUOTE, "{} bytes", relay.heard());
     assert!(node.records().is_empty());
@@ -159,8 +173,7 @@ async fn exit_code__should_tell_what_to_do_next() {
     guest.expect(&guest.ask(&world, &nowhere, &[]), 3, "node-unreachable");
 
     // An app that the contract does not know: no other node would say otherwise.
-    let unknown =
-        kms_tests::world::App { id: kms_attestation::ids::AppId([9; 20]), compose: vec![b'{', b'}'] };
+    let unknown = App { id: kms_attestation::ids::AppId([9; 20]), compose: vec![b'{', b'}'] };
     let agent = Agent::start(guest.folder.path().join("unknown.sock"), world.guest(&unknown)).unwrap();
     let out = guest.folder.path().join("keys");
     let arguments = ["--out", out.to_str().unwrap()];

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 use kms_node::node::CHECK_EVERY;
 use kms_node::refusal::NodeCode;
 use kms_proto::v1::{ChallengeRequest, GetAppKeysRequest, GetNodeInfoRequest, SignAppCertificateRequest};
-use kms_tests::chain::Chain;
+use kms_simulator::cvm::Cvm;
+use kms_tests::chain::{Chain, Pause};
+use kms_tests::guest::{compose, compose_hash};
 use kms_tests::node::{Node, Signals};
+use kms_tests::simulated::COLD_HOST;
 use kms_tests::wire::{ClientCertificate, Refusal, Wire, granted, random, refusal};
-use kms_tests::world::World;
+use kms_tests::world::{App, World};
 use tonic::Code;
 use tonic_health::ServingStatus;
 
@@ -29,6 +32,7 @@ fn node_codes__should_each_be_provoked_here_or_explained() {
         NodeCode::KeysNotReleased,
         NodeCode::RateLimited,
         NodeCode::Overloaded,
+        NodeCode::RequestTimeout,
         NodeCode::CollateralUnavailable,
         NodeCode::QuoteUnavailable,
         NodeCode::RecordUnavailable,
@@ -182,4 +186,51 @@ async fn node__should_name_what_it_lacks() {
     expect(&refused, NodeCode::CollateralUnavailable, Code::Unavailable);
     let refused = refusal(wire.public.get_node_info(GetNodeInfoRequest {}).await);
     expect(&refused, NodeCode::CollateralUnavailable, Code::Unavailable);
+}
+
+/// Asks until it is released; for what was slow, and is no more.
+async fn until_granted(node: &Node, cvm: &Cvm) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while let Err(status) = Wire::connect(node.address()).await.boot_as(cvm).await {
+        assert!(Instant::now() < end, "still refused: {:?}", refusal::<()>(Err(status)));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// That a request ends with its time, which is two seconds here.
+async fn expect_timeout(wire: &mut Wire, cvm: &Cvm) {
+    let begin = Instant::now();
+    let refused = refusal(wire.boot_as(cvm).await);
+    let took = begin.elapsed();
+    expect(&refused, NodeCode::RequestTimeout, Code::Unavailable);
+    assert!(refused.retry_after.is_some_and(|pause| !pause.is_zero()), "{refused:?}");
+    assert!((2..8).contains(&took.as_secs()), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn node__should_end_requests_that_take_too_long() {
+    let world = World::new();
+    let node = world.node(&["limits.request_timeout_ms=2000", "limits.handshake_timeout_ms=2000"]).await;
+    let compose = compose("in a hurry");
+    let device = world.simulated.host(COLD_HOST).device_id();
+    let app = App { id: world.chain.deploy_app(compose_hash(&compose), device), compose };
+    world.chain.allow_device(app.id, world.simulated.host(1).device_id());
+    let (warm, cold) = (world.guest(&app), world.guest_on(&app, COLD_HOST));
+    world.seen_by(&node).await;
+    until_granted(&node, &warm).await;
+    let mut wire = Wire::connect(node.address()).await;
+
+    world.simulated.pccs_slow(Duration::from_secs(4));
+    expect_timeout(&mut wire, &cold).await;
+    world.simulated.pccs_fault("none");
+    until_granted(&node, &cold).await;
+
+    let records = node.records().len();
+    world.chain.pause(Pause::Begin);
+    expect_timeout(&mut wire, &warm).await;
+    // What was not decided is not recorded, and the connection is none the worse for it.
+    assert_eq!(node.records().len(), records);
+    granted(wire.challenge().await);
+    world.chain.pause(Pause::End);
+    until_granted(&node, &warm).await;
 }

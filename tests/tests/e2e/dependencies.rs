@@ -1,45 +1,13 @@
 //! What a node needs from others fails: nothing is released that should not be, and all is well again afterwards.
 
-use std::time::{Duration, Instant};
-
-use kms_simulator::cvm::Cvm;
+use kms_tests::asking::{until_granted, until_refused};
 use kms_tests::chain::Pause;
 use kms_tests::guest::{compose, compose_hash};
 use kms_tests::node::{Node, Signals};
 use kms_tests::simulated::COLD_HOST;
-use kms_tests::wire::{Refusal, Wire, granted, refusal};
+use kms_tests::wire::{Wire, granted, refusal};
 use kms_tests::world::{App, World};
 use serde_json::Value;
-
-/// How long a fault may take to show, or to be over.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Asks until it is refused; with what.
-async fn until_refused(node: &Node, cvm: &Cvm) -> Refusal {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let mut wire = Wire::connect(node.address()).await;
-        let answer = wire.boot_as(cvm).await;
-        if answer.is_err() {
-            return refusal(answer);
-        }
-        assert!(Instant::now() < end, "still released");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-/// Asks until it is released.
-async fn until_granted(node: &Node, cvm: &Cvm) {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let mut wire = Wire::connect(node.address()).await;
-        match wire.boot_as(cvm).await {
-            Ok(_) => return,
-            answer => assert!(Instant::now() < end, "still refused: {:?}", refusal(answer)),
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn chain__should_stop_releases_while_it_does_not_answer() {

@@ -12,11 +12,21 @@
     reason = "tests"
 )]
 
+mod admission;
+mod app_certificate;
+mod chain_pins;
 mod client;
 mod codes;
 mod crash;
 mod dependencies;
+mod disks;
+mod finality;
+mod grace;
 mod happy;
+mod metrics;
+mod quorum;
 mod refusals;
 mod relays;
+mod renewal;
+mod stop;
 mod transport;

@@ -6,23 +6,35 @@ use std::time::Duration;
 use clap::Parser;
 use kms_attestation::platform::DEFAULT_AGENT_SOCKET;
 use kms_attestation::{RootOfTrust, Verifier};
-use kms_client::boot::Pins;
+use kms_client::boot::{Pins, Trust};
 
+use crate::chain::ChainArgs;
+use crate::leaf::LeafArgs;
 use crate::{Failure, files};
+
+const EXITS: &str = "\
+Exit codes: 0 the keys are in place, 10 refused: a node denied them, or is not to
+be trusted, 3 no node could be reached or none could decide, 2 wrong usage, or
+this guest or a file cannot be used.";
 
 /// Get this app's keys from a KMS node, when its CVM boots.
 ///
-/// The node is verified against the pins before it is asked. Keys are written as files that only their owner can read,
+/// The node is verified before it is asked: against a file of pins, against what a contract on chain says, or against both.
+/// Keys are written as files that only their owner can read,
 /// to a folder in memory, or to a file descriptor.
-#[derive(Debug, Parser)]
-#[command(name = "kms-client", version, max_term_width = 80)]
+#[derive(Parser)]
+#[command(name = "kms-client", version, max_term_width = 80, after_help = EXITS)]
 pub(crate) struct Args {
     /// A KMS node, host:port; several are tried in turn
     #[arg(long, required = true, value_name = "HOST:PORT")]
     pub(crate) node: Vec<String>,
     /// The pins, JSON: which KMS this guest trusts
-    #[arg(long, value_name = "FILE")]
-    pub(crate) pins: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "kms_contract")]
+    pins: Option<PathBuf>,
+    #[command(flatten)]
+    chain: ChainArgs,
+    #[command(flatten)]
+    pub(crate) leaf: LeafArgs,
     /// The manifest of the OS image that this guest runs
     #[arg(long, value_name = "FILE")]
     pub(crate) os_image_manifest: PathBuf,
@@ -53,8 +65,17 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    pub(crate) fn pins(&self) -> Result<Pins, Failure> {
-        Pins::parse(&files::read(&self.pins)?).map_err(|error| Failure::usage(error.to_string()))
+    /// Which KMS is trusted. Needs a tokio runtime.
+    pub(crate) fn trust(&self) -> Result<Trust, Failure> {
+        let parse =
+            |path| Pins::parse(&files::read(path)?).map_err(|error| Failure::usage(error.to_string()));
+        let pins = self.pins.as_deref().map(parse).transpose()?;
+        match (pins, self.chain.pins()?) {
+            (Some(pins), None) => Ok(Trust::pinned(pins)),
+            (Some(pins), Some(chain)) => Ok(Trust::pinned(pins).and_on_chain(chain)),
+            (None, Some(chain)) => Ok(Trust::on_chain(chain)),
+            (None, None) => Err(Failure::usage("--pins or --kms-contract")),
+        }
     }
 
     pub(crate) fn verifier(&self) -> Result<Verifier, Failure> {

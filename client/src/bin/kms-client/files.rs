@@ -8,11 +8,12 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use kms_client::boot::AppKeys;
+use kms_client::boot::{AppCertificate, AppKeys, LeafRequest};
 use rustix::fs::statfs;
 
 use crate::Failure;
 use crate::args::Args;
+use crate::leaf::pem;
 
 /// The largest file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
@@ -68,6 +69,17 @@ impl Destination {
         }
         Ok(())
     }
+}
+
+/// An app's certificate and its key, PEM: what servers read.
+pub(crate) fn write_certificate(
+    folder: &Path,
+    request: &LeafRequest,
+    certificate: &AppCertificate,
+) -> Result<(), Failure> {
+    let chain: String = certificate.chain.iter().map(|der| pem("CERTIFICATE", der).to_string()).collect();
+    create(folder, "certificate.key.pem", pem("PRIVATE KEY", request.key()).as_bytes())?;
+    create(folder, "certificate.chain.pem", chain.as_bytes())
 }
 
 fn check_in_memory(folder: &Path, allow_disk: bool) -> Result<(), Failure> {

@@ -1,13 +1,15 @@
 //! `kms-client`: gets an app's keys when its CVM boots. Owns the command line, files and the console; the library does
 //! the rest.
 //!
-//! Exit codes: 0 keys are in place; 2 wrong usage or unusable files; 3 no node could be reached or none could decide; 10
-//! denied.
+//! Exit codes: 0 keys are in place; 2 wrong usage, or a guest or files that cannot be used; 3 no node could be reached or none
+//! could decide; 10 refused: by a node, or the node by this client.
 
 #![cfg_attr(test, allow(non_snake_case))]
 
 mod args;
+mod chain;
 mod files;
+mod leaf;
 
 use std::process::ExitCode;
 
@@ -15,7 +17,7 @@ use clap::Parser;
 use kms_attestation::hash::sha256;
 use kms_attestation::ids::OsImageHash;
 use kms_attestation::platform::{Platform, PlatformPaths};
-use kms_client::boot::{AppKeys, BootError, BootRequest, Evidence, Retry, VerifiedNode, boot};
+use kms_client::boot::{BootError, BootRequest, Booted, Evidence, FailureKind, RecordReference, Retry, boot};
 use serde_json::json;
 
 use crate::args::Args;
@@ -44,7 +46,11 @@ impl Failure {
     }
 
     fn boot(error: &BootError) -> Self {
-        let exit = if error.is_transient() { 3 } else { 10 };
+        let exit = match error.kind() {
+            FailureKind::Unfit => 2,
+            FailureKind::Undecided => 3,
+            FailureKind::Refused => 10,
+        };
         Self { exit, text: error.to_string() }
     }
 }
@@ -57,17 +63,21 @@ async fn run(args: &Args) -> Result<(), Failure> {
     let image = OsImageHash(sha256(&[&os_image_manifest]));
     let request = BootRequest {
         evidence: Evidence { platform: platform.clone(), os_image_manifest },
-        pins: args.pins()?,
+        trust: args.trust()?,
         verifier: args.verifier()?,
         fresh: args.fresh,
+        certificate: args.leaf.request()?,
     };
     let retry = Retry { give_up_after: args.give_up_after(), ..Retry::default() };
     let report = |node: &str, error: &BootError| eprintln!("{node}: {error}");
     let booted = boot(&request, &args.node, retry, report).await;
-    let (keys, node) = booted.map_err(|error| Failure::boot(&error))?;
-    destination.write(&keys)?;
-    announce(args, &platform, image, &request.pins.root_ca_spki).await?;
-    println!("{}", summary(&keys, &node));
+    let booted = booted.map_err(|error| Failure::boot(&error))?;
+    destination.write(&booted.keys)?;
+    if let (Some(folder), Some(asked), Some(got)) = (&args.out, &request.certificate, &booted.certificate) {
+        files::write_certificate(folder, asked, got)?;
+    }
+    announce(args, &platform, image, &booted.node.root_ca_spki).await?;
+    println!("{}", summary(&booted));
     Ok(())
 }
 
@@ -93,12 +103,16 @@ async fn announce(
 }
 
 /// What is worth knowing, and is no secret.
-fn summary(keys: &AppKeys, node: &VerifiedNode) -> String {
+fn summary(booted: &Booted) -> String {
+    let Booted { keys, node, certificate } = booted;
+    let record =
+        |record: &RecordReference| json!({ "index": record.index, "digest": hex::encode(&record.digest) });
     json!({
         "app_id": keys.app_id,
         "root_epoch": keys.epoch.0,
         "node_measurement": node.measurement,
-        "record": { "index": keys.record.index, "digest": hex::encode(&keys.record.digest) },
+        "record": record(&keys.record),
+        "certificate_record": certificate.as_ref().map(|certificate| record(&certificate.record)),
     })
     .to_string()
 }

@@ -34,7 +34,7 @@ impl AppCa {
         now: u64,
     ) -> Result<Self, KeyError> {
         let subject = format!("KMS app CA {app_id}");
-        let failed = || KeyError::Certificate { subject: subject.clone(), now };
+        let failed = || KeyError::certificate(&subject, now);
         let names = DnsName::of_app(&app_id, policy.zone()).map_err(|_| failed())?;
         let validity = Validity::starting(now, policy.app_ca_lifetime(), RootCa::validity());
         let mut params = certificate::params(&subject, validity, &key)?;
@@ -80,7 +80,7 @@ impl AppCa {
             ));
         }
         let subject = format!("KMS app {}", self.app_id);
-        let failed = KeyError::Certificate { subject: subject.clone(), now };
+        let failed = KeyError::certificate(&subject, now);
         let validity = Validity::starting(now, request.lifetime, ca);
         let mut params = certificate::params(&subject, validity, &request.public_key)?;
         certificate::leaf(&mut params, &request.names, request.usages.iter().copied(), &failed)?;

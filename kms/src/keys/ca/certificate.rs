@@ -49,7 +49,7 @@ pub(super) fn params(
     validity: Validity,
     key: &impl PublicKeyData,
 ) -> Result<CertificateParams, KeyError> {
-    let failed = |now| KeyError::Certificate { subject: common_name.to_owned(), now };
+    let failed = |now| KeyError::certificate(common_name, now);
     let date = |unix: u64| {
         let seconds = i64::try_from(unix).map_err(|_| failed(unix))?;
         OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| failed(unix))

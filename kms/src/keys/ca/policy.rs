@@ -102,7 +102,7 @@ impl CertificatePolicy {
         self.max_leaf_lifetime
     }
 
-    pub(super) fn app_ca_lifetime(&self) -> Lifetime {
+    pub(in crate::keys) fn app_ca_lifetime(&self) -> Lifetime {
         self.app_ca_lifetime
     }
 

@@ -31,7 +31,7 @@ impl RootCa {
         let mut params = certificate::params(&common_name, VALIDITY, &key)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let failed = |_| KeyError::Certificate { subject: common_name, now: VALIDITY.not_before };
+        let failed = |_| KeyError::certificate(&common_name, VALIDITY.not_before);
         let certificate = params.self_signed(&key).map_err(failed)?.der().to_vec();
         Ok(Self { key, params, certificate })
     }
@@ -57,7 +57,7 @@ impl RootCa {
     ) -> Result<Certified, CertificateDeny> {
         policy.check_node_names(&request.names)?;
         policy.check_lifetime(request.lifetime)?;
-        let failed = KeyError::Certificate { subject: "KMS node".to_owned(), now };
+        let failed = KeyError::certificate("KMS node", now);
         let validity = Validity::starting(now, request.lifetime, VALIDITY);
         let mut params = certificate::params("KMS node", validity, &request.public_key)?;
         certificate::leaf(&mut params, &request.names, [LeafUsage::Server, LeafUsage::Client], &failed)?;

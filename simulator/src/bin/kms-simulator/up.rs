@@ -23,7 +23,8 @@ use crate::write;
 /// platform.json with every address and identity.
 ///
 /// Faults: POST {"kind":"expired"} to the PCCS at /fault, {"kind":"slow","delay_ms":500} to an agent at /Fault;
-/// {"kind":"none"} ends them. POST {"now":<Unix seconds>} to the PCCS at /clock sets its time; GET /counts counts.
+/// {"kind":"none"} ends them; "fmspc" beside "kind" says of which platforms alone. POST {"now":<Unix seconds>} to
+/// the PCCS at /clock sets its time; GET /counts counts.
 #[derive(Args)]
 #[expect(clippy::doc_markdown, reason = "this is the help text, where backticks would show")]
 pub(crate) struct Up {

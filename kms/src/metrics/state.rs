@@ -1,0 +1,119 @@
+//! What the node is like at the moment: asked when the page is read, and kept nowhere.
+//!
+//! Owns the names of these metrics. Reads what is in memory; never asks the chain, a PCCS or the disk, so that whoever reads
+//! the page costs nothing but the page.
+
+use std::fmt;
+use std::sync::Arc;
+
+use kms_verdict::RULES_VERSION;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use crate::node::{Load, Node};
+use crate::server::Gate;
+
+/// The node, and its gate.
+pub(crate) struct NodeState {
+    pub(crate) node: Arc<Node>,
+    pub(crate) gate: Arc<Gate>,
+}
+
+impl fmt::Debug for NodeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The node holds secrets: nothing of it is shown.
+        f.write_str("NodeState")
+    }
+}
+
+impl Collector for NodeState {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Page(encoder);
+        self.identity(&mut page)?;
+        self.standing(&mut page)?;
+        self.load(&mut page)?;
+        self.heads(&mut page)?;
+        self.collateral(&mut page)
+    }
+}
+
+impl NodeState {
+    fn identity(&self, page: &mut Page<'_>) -> fmt::Result {
+        let (version, rules) = (env!("CARGO_PKG_VERSION"), RULES_VERSION.to_string());
+        let build = [("version", version), ("rules", rules.as_str())];
+        page.gauges("build_info", "1, for this software and the rules of its verdict.", [(build, 1)])?;
+        let settings = self.node.insecure_settings.iter().map(|setting| ([("setting", setting.as_str())], 1));
+        page.gauges("insecure_setting", "1, for each setting that makes this node weaker.", settings)
+    }
+
+    fn standing(&self, page: &mut Page<'_>) -> fmt::Result {
+        let allowed = u64::from(self.node.standing.check().is_ok());
+        page.gauge("node_allowed", "1 while this node may release keys, else 0.", allowed)?;
+        let age = self.node.now().saturating_sub(self.node.certificate().issued());
+        page.gauge("certificate_age_seconds", "How long ago the node's certificate was issued.", age)
+    }
+
+    fn load(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Load { running, waiting, shed } = self.node.workers.load();
+        page.gauge("connections_open", "Open connections.", count(self.gate.open()))?;
+        page.gauge("verifications_running", "Verifications that run.", count(running))?;
+        page.gauge("verifications_waiting", "Verifications that wait for a worker.", count(waiting))?;
+        page.counter("verifications_shed", "Verifications that were turned away.", shed)
+    }
+
+    /// No sample while there are no heads that count.
+    fn heads(&self, page: &mut Page<'_>) -> fmt::Result {
+        let now = self.node.now();
+        let heads = self.node.chain.feed().current().ok();
+        let samples =
+            heads.iter().flat_map(|heads| [("latest", &heads.latest), ("finalized", &heads.finalized)]);
+        let samples =
+            samples.map(|(name, head)| ([("head", name)], now.saturating_sub(head.header.timestamp())));
+        page.gauges("chain_head_age_seconds", "How old the heads are that decisions rest on.", samples)
+    }
+
+    fn collateral(&self, page: &mut Page<'_>) -> fmt::Result {
+        let cache = self.node.collateral.metrics();
+        page.counter("collateral_hits", "Collateral that was there.", cache.hits)?;
+        page.counter("collateral_waits", "Collateral that had to be fetched first.", cache.waits)?;
+        page.counter("collateral_fetches", "Fetches begun.", cache.fetches)?;
+        page.counter("collateral_failures", "Fetches that gave nothing usable.", cache.failures)?;
+        page.counter("collateral_stale", "Collateral that was due and still valid.", cache.stale_served)?;
+        page.gauge("collateral_entries", "Kinds of platform in memory.", count(cache.entries))
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// The page that is being written.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        ConstCounter::new(value).encode(metric)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(value).encode(metric)
+    }
+
+    fn gauges<'l, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = ([(&'l str, &'l str); N], u64)>,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in samples {
+            ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
