@@ -66,6 +66,12 @@ pub(crate) enum CtlError {
     /// A log cannot be opened, or is refused as a whole.
     #[error("{0}")]
     Audit(#[from] OpenError),
+    /// An address that is none of a log.
+    #[error("{0}; {fix}", fix = .0.code.fix())]
+    Source(LedgerRefusal),
+    /// A file does not hold the key of a witness.
+    #[error("{} does not hold 64 hexadecimal digits; make them with `openssl rand -hex 32`", .path.display())]
+    WitnessKey { path: PathBuf },
     /// A record cannot be shown.
     #[error("{0}; {fix}", fix = .0.code.fix())]
     Gap(Gap),

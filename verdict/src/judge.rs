@@ -106,7 +106,7 @@ impl Judge {
         circumstances: Circumstances,
     ) -> Verdict {
         match self.attest(evidence, collateral, circumstances) {
-            Ok(attested) => attested.decide(&self.anchor, witness),
+            Ok(attested) => attested.conclude_from(&self.anchor, witness),
             Err(Unattested { reason, .. }) => Verdict::Deny(reason.lift()),
         }
     }
@@ -228,9 +228,9 @@ impl AttestedApp {
         self.verdict(reading.decision_under(anchor).cloned())
     }
 
-    /// The same by a witness alone, which is replayed: what an auditor has.
+    /// The same from a witness alone, which is executed: the auditor's way.
     #[must_use]
-    pub fn decide(self, anchor: &Anchor, witness: &Witness) -> Verdict {
+    pub fn conclude_from(self, anchor: &Anchor, witness: &Witness) -> Verdict {
         self.verdict(replay(anchor, witness).map_err(ChainDeny::from))
     }
 
@@ -265,8 +265,8 @@ impl AttestedNode {
         judge_decision(reading.decision_under(anchor)?.clone(), &self.question(), self.now)
     }
 
-    /// The same by a witness alone, which is replayed: what an auditor has.
-    pub fn decide(&self, anchor: &Anchor, witness: &Witness) -> Result<Decision, ChainDeny> {
+    /// The same from a witness alone, which is executed: the auditor's way.
+    pub fn conclude_from(&self, anchor: &Anchor, witness: &Witness) -> Result<Decision, ChainDeny> {
         judge_decision(replay(anchor, witness)?, &self.question(), self.now)
     }
 }

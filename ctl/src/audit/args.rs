@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use kms_ledger::note::LogKey;
+use kms_attestation::ids::AppId;
+use kms_ledger::note::{KeyName, LogKey};
 
 use super::select::Filter;
 
@@ -27,7 +28,32 @@ pub(crate) enum AuditCommand {
     /// Write records, with all that they rest on, to one file
     #[command(after_help = "Example:\n  kmsctl audit export log/ 17 18 --output case.bundle")]
     Export(ExportArgs),
+    /// Follow a log: alert on a fork, a rollback, and on releases
+    #[command(after_help = WATCH_HELP)]
+    Watch(WatchArgs),
+    /// Run a witness: cosign the checkpoints of logs that go on as they were
+    #[command(after_help = WITNESS_HELP)]
+    Witness(WitnessArgs),
 }
+
+const WATCH_HELP: &str = "\
+Example:
+  kmsctl audit watch https://kms.example/log --state seen --app 0x...
+
+Prints a line for each release, and ends at a fork or a rollback, of which both
+checkpoints are kept. The state is the last checkpoint that was seen.
+
+Exit codes: 10 the log was forked or rolled back; 3 with --once, the source could
+not be had; 2 wrong usage.";
+
+const WITNESS_HELP: &str = "\
+Example:
+  openssl rand -hex 32 > witness.key && chmod 600 witness.key
+  kmsctl audit witness --listen 127.0.0.1:8080 --name witness.example \\
+      --key-file witness.key --state witness/ --log kms.example/log+1a2b3c4d+AQ...
+
+Plain HTTP: put it behind a proxy that speaks TLS. A witness that loses its
+state has forgotten what it cosigned.";
 
 const VERIFY_HELP: &str = "\
 Example:
@@ -49,9 +75,9 @@ source could not be had, or evidence is missing; 2 wrong usage.";
 /// A log, and what is believed of it.
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
-    /// The log: a folder, or a bundle that `export` wrote
+    /// The log: a URL, a folder, or a bundle that `export` wrote
     #[arg(value_name = "LOG")]
-    pub(super) log: PathBuf,
+    pub(super) log: String,
     /// The key that signs the log [default: the one in its first record, if a quote vouches for it]
     #[arg(long, value_name = "VKEY")]
     pub(super) key: Option<LogKey>,
@@ -114,4 +140,41 @@ pub(crate) struct ExportArgs {
     /// Where to write
     #[arg(long, short, value_name = "FILE")]
     pub(super) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    #[command(flatten)]
+    pub(super) log: LogArgs,
+    /// What was seen last: a checkpoint, made where there is none
+    #[arg(long, value_name = "FILE")]
+    pub(super) state: PathBuf,
+    /// Tell of releases to this app only; repeat for more [default: of every release]
+    #[arg(long = "app", value_name = "HEX")]
+    pub(super) apps: Vec<AppId>,
+    /// The seconds between two looks
+    #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) every: u64,
+    /// Look once, and end
+    #[arg(long)]
+    pub(super) once: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WitnessArgs {
+    /// Where to listen
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(super) listen: std::net::SocketAddr,
+    /// The witness's name: a URL without its scheme, mostly
+    #[arg(long)]
+    pub(super) name: KeyName,
+    /// The key: 32 bytes in hexadecimal, in a file that only its owner may read
+    #[arg(long, value_name = "FILE")]
+    pub(super) key_file: PathBuf,
+    /// Where it remembers
+    #[arg(long, value_name = "DIR")]
+    pub(super) state: PathBuf,
+    /// The key of a log to watch; repeat for more
+    #[arg(long = "log", value_name = "VKEY", required = true)]
+    pub(super) logs: Vec<LogKey>,
 }

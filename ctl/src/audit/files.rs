@@ -1,37 +1,39 @@
-//! Where the files of a log are: a folder. What comes from there is nobody's word.
+//! Where the files of a log are: a folder or a web server. What comes from there is nobody's word.
+//!
+//! The library's sources wait for the network; auditing does not, and asks from many threads. One thread drives them.
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::PathBuf;
+use kms_ledger::http::Trust;
+use kms_ledger::{Checkpoint, LedgerRefusal, LogPath, LogReader, SignedCheckpoint, Source};
+use tokio::runtime::{Builder, Runtime};
 
-/// The files could not be asked for, which says nothing about the log.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot read {path} of the log: {why}")]
-pub(crate) struct Unavailable {
-    pub(super) path: String,
-    pub(super) why: String,
+use crate::error::CtlError;
+
+/// The files of a log.
+pub(super) struct Files {
+    source: Source,
+    runtime: Runtime,
 }
 
-/// The files of a log, by their paths in it.
-pub(super) trait Files: Send + Sync {
-    /// At most so many bytes of a file; none where there is no such file.
-    fn get(&self, path: &str, max: usize) -> Result<Option<Vec<u8>>, Unavailable>;
-}
+impl Files {
+    /// Those at a URL, or in a folder.
+    pub(super) fn open(place: &str) -> Result<Self, CtlError> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let source = Source::open(place, Trust::default()).map_err(CtlError::Source)?;
+        Ok(Self { source, runtime: runtime.map_err(CtlError::Runtime)? })
+    }
 
-/// A folder with the files of a log: a node's own, or a copy.
-pub(super) struct Folder(pub(super) PathBuf);
+    /// The bytes of a file; none where there is no such file. Refused where the source cannot be had, which says nothing about
+    /// the log.
+    pub(super) fn get(&self, path: LogPath) -> Result<Option<Vec<u8>>, LedgerRefusal> {
+        self.runtime.block_on(self.source.get(path))
+    }
 
-impl Files for Folder {
-    fn get(&self, path: &str, max: usize) -> Result<Option<Vec<u8>>, Unavailable> {
-        let read = |file: File| {
-            let mut bytes = Vec::new();
-            // One byte more than there may be: what is too long is refused by whoever reads it.
-            file.take(max as u64 + 1).read_to_end(&mut bytes).map(|_| bytes)
-        };
-        match File::open(self.0.join(path)).and_then(read) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Unavailable { path: path.to_owned(), why: error.to_string() }),
-        }
+    /// Whether the log, as of one checkpoint, continues another. Refused with `log-rolled-back`, `log-forked`, and with what
+    /// tiles are refused with.
+    pub(super) fn continues(&self, head: &SignedCheckpoint, older: &Checkpoint) -> Result<(), LedgerRefusal> {
+        self.runtime.block_on(async {
+            let reader = LogReader::at(self.source.clone(), head.clone()).await?;
+            reader.check_continues(older).await
+        })
     }
 }

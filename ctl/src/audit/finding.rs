@@ -19,15 +19,6 @@ kms_attestation::deny_codes! {
         RootMismatch = "audit-root-mismatch", Evidence,
             "The records and tiles give another root than the log signed.",
             "Keep this copy as evidence: the records were changed, and the tiles with them.";
-        LogShrunk = "audit-log-shrunk", Evidence,
-            "The log has fewer records than an earlier checkpoint of it.",
-            "Keep both checkpoints: records that were acknowledged have been taken away.";
-        LogForked = "audit-log-forked", Evidence,
-            "The log does not continue an earlier checkpoint of it.",
-            "Keep both checkpoints, which are signed: they prove that history was rewritten.";
-        BlobDropped = "audit-blob-missing", Evidence,
-            "A blob that a record names is not there.",
-            "Get it from a mirror; if the operator prunes evidence, ask for it.";
         NotStarted = "audit-not-started", Evidence,
             "The log does not begin with the start of a node.",
             "Ask the operator: a log's first record says which enclave signs it.";

@@ -16,35 +16,36 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kms_attestation::RootOfTrust;
 use kms_attestation::refusal::{Refusal, StableCode};
 use kms_ledger::audit_bundle::AuditBundle;
-use kms_ledger::blob_file::{self, BlobFile, MAX_BLOB_FILE_BYTES};
+use kms_ledger::blob_file::BlobFile;
 use kms_ledger::hash::TreeHash;
-use kms_ledger::note::{LogKey, MAX_NOTE_BYTES, SignedNote};
+use kms_ledger::note::{LogKey, SignedNote};
 use kms_ledger::record::Event;
 use kms_ledger::refusal::{LedgerCode, LedgerRefusal};
 use kms_ledger::replay::{
     Archive, Gap, Indices, LogIdentity, ReplayCode, Replayed, Replayer, no_blob, no_record,
 };
 use kms_ledger::tree::{
-    Level, MAX_BUNDLE_BYTES, Plan, TILE_BYTES, TILE_WIDTH, Tile, TileKind, Tiles, decode_bundle,
-    decode_hashes, verify_inclusion,
+    Level, Plan, TILE_WIDTH, Tile, TileKind, Tiles, decode_bundle, decode_hashes, verify_inclusion,
 };
-use kms_ledger::{BlobId, Checkpoint, Record, SignedCheckpoint};
+use kms_ledger::{BlobId, Checkpoint, LogPath, Record, SignedCheckpoint};
 
-use super::files::{Files, Unavailable};
+use super::files::Files;
 use super::finding::{AuditCode, Code, Finding, Place};
 use crate::outcome::Exit;
 
-/// The path of the checkpoint.
-pub(super) const CHECKPOINT: &str = "checkpoint";
-/// How many bundles, and how many tiles and parts of blobs, are kept.
-const MAX_KEPT: usize = 256;
+/// How many entry bundles are kept: of 4 MiB at most, mostly of 200 KiB.
+const KEPT_ENTRIES: usize = 16;
+/// How many tiles of hashes are kept, of 8 KiB.
+const KEPT_TILES: usize = 1024;
+/// How many blobs, and how many parts of blobs, are kept: of 8 MiB at most, mostly of 20 KiB.
+const KEPT_BLOBS: usize = 32;
 
 /// Why there is no log to look at.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
     /// The source cannot be had.
-    #[error("{0}; check the address, or use a mirror")]
-    Unavailable(#[from] Unavailable),
+    #[error("{0}; {fix}", fix = .0.code.fix())]
+    Unavailable(LedgerRefusal),
     /// The log is refused.
     #[error("{}", .0.text().trim_end())]
     Refused(Box<Finding>),
@@ -78,7 +79,7 @@ pub(super) enum KeyFrom {
 
 /// Where the log's parts are.
 pub(super) enum Parts {
-    Files(Box<dyn Files>),
+    Files(Files),
     Bundle(AuditBundle),
 }
 
@@ -92,8 +93,9 @@ pub(super) struct Tree {
     entries: Kept<u64, Vec<Vec<u8>>>,
     tiles: Kept<Tile, Vec<TreeHash>>,
     pieces: Kept<BlobId, Vec<u8>>,
+    blobs: Kept<BlobId, Vec<u8>>,
     /// The first time that the source could not be had.
-    trouble: Mutex<Option<Unavailable>>,
+    trouble: Mutex<Option<LedgerRefusal>>,
 }
 
 /// A log.
@@ -105,20 +107,23 @@ pub(super) struct Log {
 }
 
 /// A few of many things, by name; begun anew when full.
-struct Kept<K, V>(Mutex<HashMap<K, Arc<V>>>);
+struct Kept<K, V> {
+    most: usize,
+    things: Mutex<HashMap<K, Arc<V>>>,
+}
 
 impl<K: std::hash::Hash + Eq + Copy, V> Kept<K, V> {
-    fn new() -> Self {
-        Self(Mutex::default())
+    fn new(most: usize) -> Self {
+        Self { most, things: Mutex::default() }
     }
 
     fn get<E>(&self, name: K, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, E> {
-        if let Some(kept) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
+        if let Some(kept) = self.things.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
             return Ok(Arc::clone(kept));
         }
         let made = Arc::new(make()?);
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= MAX_KEPT {
+        let mut entries = self.things.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() >= self.most {
             entries.clear();
         }
         entries.insert(name, Arc::clone(&made));
@@ -132,10 +137,10 @@ impl Log {
     pub(super) fn open(parts: Parts, pinned: Option<&LogKey>, root: RootOfTrust) -> Result<Self, OpenError> {
         let bytes = match &parts {
             Parts::Bundle(bundle) => bundle.checkpoint.clone(),
-            Parts::Files(files) => files.get(CHECKPOINT, MAX_NOTE_BYTES)?.ok_or_else(|| {
-                let missing = LedgerRefusal::new(LedgerCode::LogFileMissing, "nothing", CHECKPOINT);
-                OpenError::refused(Place::Checkpoint, missing)
-            })?,
+            Parts::Files(files) => {
+                let file = files.get(LogPath::Checkpoint).map_err(OpenError::Unavailable)?;
+                file.ok_or_else(|| OpenError::refused(Place::Checkpoint, missing(LogPath::Checkpoint)))?
+            }
         };
         let refused = |refusal: LedgerRefusal| OpenError::refused(Place::Checkpoint, refusal);
         if let Some(key) = pinned {
@@ -154,6 +159,28 @@ impl Log {
     /// How many records it has.
     pub(super) fn size(&self) -> u64 {
         self.tree.checkpoint.size
+    }
+
+    /// Whether the log continues what was seen of it before. A bundle can show that for its own size alone.
+    pub(super) fn continues(&self, older: &Checkpoint) -> Result<(), Finding> {
+        let found = |refusal: LedgerRefusal| Finding::new(Place::Checkpoint, refusal);
+        let checkpoint = self.signed.checkpoint();
+        match &self.tree.parts {
+            Parts::Files(files) => files.continues(&self.signed, older).map_err(|refusal| {
+                if refusal.code == LedgerCode::LogSource {
+                    self.tree.note(refusal.clone());
+                }
+                found(refusal)
+            }),
+            Parts::Bundle(_) if checkpoint.size != older.size => {
+                let expected = format!("a log of {} records, or its files", older.size);
+                Err(found(LedgerRefusal::new(LedgerCode::LogFileMissing, "a bundle without tiles", expected)))
+            }
+            Parts::Bundle(_) if checkpoint.root != older.root => {
+                Err(found(LedgerRefusal::new(LedgerCode::LogForked, checkpoint.root, older.root)))
+            }
+            Parts::Bundle(_) => Ok(()),
+        }
     }
 
     /// The tree, for those who look at all of it.
@@ -199,11 +226,7 @@ impl Archive for Tree {
         match &self.parts {
             Parts::Bundle(bundle) => bundle.blobs.get(id).cloned().ok_or_else(|| no_blob(id)),
             Parts::Files(_) => {
-                let file = self.blob_file(*id)?.ok_or_else(|| no_blob(id))?;
-                let damaged = |refusal: LedgerRefusal| Gap::new(ReplayCode::BlobDamaged, refusal, id);
-                let read =
-                    BlobFile::decode(&file).and_then(|file| file.assemble(*id, |part| self.piece(part)));
-                read.map(Into::into).map_err(damaged)
+                self.blobs.get(*id, || self.assembled(*id)).map(|bytes| bytes.as_slice().into())
             }
         }
     }
@@ -211,8 +234,15 @@ impl Archive for Tree {
 
 impl Tree {
     fn new(parts: Parts, checkpoint: Checkpoint) -> Self {
-        let (entries, tiles, pieces) = (Kept::new(), Kept::new(), Kept::new());
-        Self { parts, checkpoint, entries, tiles, pieces, trouble: Mutex::default() }
+        Self {
+            parts,
+            checkpoint,
+            entries: Kept::new(KEPT_ENTRIES),
+            tiles: Kept::new(KEPT_TILES),
+            pieces: Kept::new(KEPT_BLOBS),
+            blobs: Kept::new(KEPT_BLOBS),
+            trouble: Mutex::default(),
+        }
     }
 
     /// What it was signed as.
@@ -226,7 +256,7 @@ impl Tree {
     }
 
     /// Why the source could not be had, if it could not.
-    pub(super) fn trouble(&self) -> Option<Unavailable> {
+    pub(super) fn trouble(&self) -> Option<LedgerRefusal> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -255,31 +285,37 @@ impl Tree {
         self.trouble().map_or(refused, OpenError::Unavailable)
     }
 
+    fn note(&self, trouble: LedgerRefusal) {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(trouble);
+    }
+
     /// A file; none where there is none, or where the source could not be had, which is noted.
-    pub(super) fn file(&self, path: &str, max: usize) -> Option<Vec<u8>> {
+    pub(super) fn file(&self, path: LogPath) -> Option<Vec<u8>> {
         let Parts::Files(files) = &self.parts else { return None };
-        match files.get(path, max) {
+        match files.get(path) {
             Ok(file) => file,
+            // It is there, and no form of such a file: whoever reads it says so.
+            Err(error) if error.code == LedgerCode::LogFileTooLarge => Some(Vec::new()),
             Err(error) => {
-                self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                self.note(error);
                 None
             }
         }
     }
 
-    fn blob_file(&self, id: BlobId) -> Result<Option<Vec<u8>>, Gap> {
-        let file = self.file(&blob_file::path(id), MAX_BLOB_FILE_BYTES);
-        match (file, self.trouble()) {
-            (None, Some(error)) => Err(Gap::new(ReplayCode::SourceUnavailable, error, "the file")),
-            (file, _) => Ok(file),
-        }
+    fn assembled(&self, id: BlobId) -> Result<Vec<u8>, Gap> {
+        let Some(file) = self.file(LogPath::Blob(id)) else {
+            let unavailable = |error| Gap::new(ReplayCode::SourceUnavailable, error, "the file");
+            return Err(self.trouble().map_or_else(|| no_blob(&id), unavailable));
+        };
+        let damaged = |refusal: LedgerRefusal| Gap::new(ReplayCode::BlobDamaged, refusal, id);
+        BlobFile::decode(&file).and_then(|file| file.assemble(id, |part| self.piece(part))).map_err(damaged)
     }
 
     /// The file of a part of blobs: many share one.
     fn piece(&self, id: BlobId) -> Result<Vec<u8>, LedgerRefusal> {
-        let path = blob_file::path(id);
-        let missing = || LedgerRefusal::new(LedgerCode::LogFileMissing, "nothing", &path);
-        let piece = self.pieces.get(id, || self.file(&path, MAX_BLOB_FILE_BYTES).ok_or_else(missing))?;
+        let path = LogPath::Blob(id);
+        let piece = self.pieces.get(id, || self.file(path).ok_or_else(|| missing(path)))?;
         Ok((*piece).clone())
     }
 
@@ -318,7 +354,7 @@ impl Tree {
     /// The entries of a bundle and their hashes, as they are there.
     pub(super) fn bundle(&self, number: u64) -> Result<(Vec<Vec<u8>>, Vec<TreeHash>), LedgerRefusal> {
         let tile = self.tile_of(TileKind::Entries, number)?;
-        let (found, bytes) = self.newest(tile, MAX_BUNDLE_BYTES)?;
+        let (found, bytes) = self.newest(tile)?;
         let entries = decode_bundle(&bytes, found.width())?.into_iter().take(tile.width().get());
         let entries: Vec<Vec<u8>> = entries.map(<[u8]>::to_vec).collect();
         let leaves = entries.iter().map(|entry| TreeHash::leaf(entry)).collect();
@@ -342,15 +378,14 @@ impl Tree {
     }
 
     /// The file of a tile. A partial one may be gone once the full one is there, of which it is the beginning.
-    fn newest(&self, tile: Tile, max: usize) -> Result<(Tile, Vec<u8>), LedgerRefusal> {
-        let missing = || LedgerRefusal::new(LedgerCode::LogFileMissing, "nothing", tile);
-        let read = |tile: Tile| self.file(&tile.to_string(), max).map(|bytes| (tile, bytes));
-        read(tile).or_else(|| read(tile.when_full())).ok_or_else(missing)
+    fn newest(&self, tile: Tile) -> Result<(Tile, Vec<u8>), LedgerRefusal> {
+        let read = |tile| self.file(LogPath::Tile(tile)).map(|bytes| (tile, bytes));
+        read(tile).or_else(|| read(tile.when_full())).ok_or_else(|| missing(LogPath::Tile(tile)))
     }
 
     /// The hashes of a tile, as they are there.
     pub(super) fn tile(&self, tile: Tile) -> Result<Vec<TreeHash>, LedgerRefusal> {
-        let (found, bytes) = self.newest(tile, TILE_BYTES)?;
+        let (found, bytes) = self.newest(tile)?;
         let mut hashes = decode_hashes(&bytes, found.width())?;
         hashes.truncate(tile.width().get());
         Ok(hashes)
@@ -379,4 +414,8 @@ impl Tiles for Instead<'_> {
     fn hashes(&self, tile: Tile) -> Result<Cow<'_, [TreeHash]>, LedgerRefusal> {
         if tile == self.tile { Ok(Cow::Borrowed(self.leaves)) } else { self.tree.hashes(tile) }
     }
+}
+
+fn missing(path: LogPath) -> LedgerRefusal {
+    LedgerRefusal::new(LedgerCode::LogFileMissing, "nothing", path)
 }

@@ -17,9 +17,12 @@ mod report;
 mod select;
 mod tally;
 mod verify;
+mod watch;
+mod witness;
 
 use std::fs;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Instant;
@@ -32,7 +35,7 @@ use kms_ledger::replay::{Archive as _, Indices, Replayer, replay_all};
 pub(crate) use self::args::AuditCommand;
 use self::args::{ExportArgs, LogArgs, OneArgs, ReplayArgs, SearchArgs, VerifyArgs};
 use self::explain::Explained;
-use self::files::Folder;
+use self::files::Files;
 pub(crate) use self::log::OpenError;
 use self::log::{Log, Parts};
 use self::progress::Progress;
@@ -52,6 +55,8 @@ pub(crate) fn run(command: &AuditCommand) -> Result<Outcome, CtlError> {
         AuditCommand::Explain(args) => explain(args),
         AuditCommand::Search(args) => search(args),
         AuditCommand::Export(args) => export(args),
+        AuditCommand::Watch(args) => watch::watch(args),
+        AuditCommand::Witness(args) => witness::witness(args),
     }
 }
 
@@ -62,19 +67,19 @@ fn root(args: &LogArgs) -> Result<RootOfTrust, CtlError> {
 }
 
 fn open(args: &LogArgs) -> Result<Log, CtlError> {
-    let parts = if args.log.is_file() {
-        let bytes = input::read_at_most(&args.log, MAX_AUDIT_BUNDLE_BYTES as u64)?;
-        let bundle = AuditBundle::decode(&bytes);
-        Parts::Bundle(bundle.map_err(|refusal| CtlError::Bundle { path: args.log.clone(), refusal })?)
+    let path = PathBuf::from(&args.log);
+    let parts = if path.is_file() {
+        let bytes = input::read_at_most(&path, MAX_AUDIT_BUNDLE_BYTES as u64)?;
+        Parts::Bundle(AuditBundle::decode(&bytes).map_err(|refusal| CtlError::Bundle { path, refusal })?)
     } else {
-        Parts::Files(Box::new(Folder(args.log.clone())))
+        Parts::Files(Files::open(&args.log)?)
     };
     Ok(Log::open(parts, args.key.as_ref(), root(args)?)?)
 }
 
 /// What could not be had is no answer.
 fn undecided(log: &Log) -> Result<(), CtlError> {
-    log.tree().trouble().map_or(Ok(()), |error| Err(OpenError::from(error).into()))
+    log.tree().trouble().map_or(Ok(()), |error| Err(OpenError::Unavailable(error).into()))
 }
 
 fn verify(args: &VerifyArgs) -> Result<Outcome, CtlError> {

@@ -9,8 +9,8 @@ use kms_ledger::hash::TreeHash;
 use kms_ledger::record::{Event, Evidence, NodeStamp, Who};
 use kms_ledger::refusal::{LedgerCode, LedgerRefusal};
 use kms_ledger::replay::{Archive as _, ReplayCode};
-use kms_ledger::tree::{Edge, Level, Plan, TILE_WIDTH, Tile, TileHashes, TileKind, verify_consistency};
-use kms_ledger::{BlobId, Checkpoint, Record};
+use kms_ledger::tree::{Edge, Level, TILE_WIDTH, Tile, TileHashes, TileKind};
+use kms_ledger::{BlobId, Checkpoint, LogPath, Record};
 use serde::Serialize;
 
 use super::finding::{AuditCode, Finding, Place};
@@ -44,8 +44,8 @@ pub(super) fn verify(log: &Log, since: Option<&Checkpoint>) -> Verified {
         stamp: None,
         seen: BTreeSet::new(),
     };
-    if let Some(since) = since {
-        check.continues(since);
+    if let Some(finding) = since.and_then(|since| log.continues(since).err()) {
+        check.verified.findings.push(finding);
     }
     if log.tree().is_bundle() {
         check.bundle(log);
@@ -71,23 +71,6 @@ impl Check<'_> {
     {
         if self.verified.findings.len() < MAX_FINDINGS {
             self.verified.findings.push(Finding::new(place, refusal));
-        }
-    }
-
-    /// Whether the log continues what was seen before.
-    fn continues(&mut self, since: &Checkpoint) {
-        let Checkpoint { size, root, .. } = *self.tree.checkpoint();
-        if since.size > size {
-            let expected = format!("at least {}", since.size);
-            return self.find(Place::Checkpoint, Refusal::new(AuditCode::LogShrunk, size, expected));
-        }
-        let proven = Plan::consistency(since.size, size)
-            .and_then(|plan| plan.hashes(self.tree))
-            .and_then(|path| verify_consistency((since.size, since.root), (size, root), &path));
-        if let Err(refusal) = proven {
-            let found = format!("root {root} of {size} records; {refusal}");
-            let expected = format!("a tree that continues root {} of {} records", since.root, since.size);
-            self.find(Place::Checkpoint, Refusal::new(AuditCode::LogForked, found, expected));
         }
     }
 
@@ -255,7 +238,7 @@ impl Check<'_> {
             Err(gap) if gap.code == ReplayCode::BlobMissing => {
                 self.verified.blobs_missing += 1;
                 let found = format!("nothing, and record {index} names it");
-                self.find(Place::File(blob_file::path(id)), Refusal::new(AuditCode::BlobDropped, found, id));
+                self.find(Place::File(blob_file::path(id)), Refusal::new(LedgerCode::BlobMissing, found, id));
             }
             Err(gap) => match self.blob_refusal(id) {
                 Some(refusal) => self.find(Place::File(blob_file::path(id)), refusal),
@@ -266,13 +249,9 @@ impl Check<'_> {
 
     /// Why the file of a blob is refused, with the code of the file's form.
     fn blob_refusal(&self, id: BlobId) -> Option<LedgerRefusal> {
-        let file = self.tree.file(&blob_file::path(id), blob_file::MAX_BLOB_FILE_BYTES)?;
-        let missing = |part| LedgerRefusal::new(LedgerCode::LogFileMissing, "nothing", blob_file::path(part));
-        let part = |part: BlobId| {
-            self.tree
-                .file(&blob_file::path(part), blob_file::MAX_BLOB_FILE_BYTES)
-                .ok_or_else(|| missing(part))
-        };
+        let file = self.tree.file(LogPath::Blob(id))?;
+        let missing = |part| LedgerRefusal::new(LedgerCode::LogFileMissing, "nothing", LogPath::Blob(part));
+        let part = |part| self.tree.file(LogPath::Blob(part)).ok_or_else(|| missing(part));
         BlobFile::decode(&file).and_then(|file| file.assemble(id, part)).err()
     }
 }

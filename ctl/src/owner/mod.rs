@@ -49,6 +49,7 @@ use self::args::ChainArgs;
 pub(crate) use self::error::OwnerError;
 pub(crate) use self::kms::args::KmsCommand;
 use self::report::WriteReport;
+pub(crate) use self::signer::secret_text;
 pub(crate) use self::values::parse_address;
 use crate::error::CtlError;
 use crate::outcome::{self, Exit, Outcome};

@@ -114,7 +114,8 @@ fn ask_password() -> Result<Zeroizing<String>, OwnerError> {
 }
 
 /// The text of a file, without the white space around it.
-fn secret_text(path: &Path) -> Result<Zeroizing<String>, CtlError> {
+/// The text of a file that only its owner may read.
+pub(crate) fn secret_text(path: &Path) -> Result<Zeroizing<String>, CtlError> {
     let mut file = open_private(path)?;
     // Of fixed size: a buffer that grows leaves copies behind.
     let mut bytes = Zeroizing::new([0; MAX_SECRET_BYTES]);

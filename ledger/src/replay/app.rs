@@ -28,7 +28,7 @@ impl Case<'_> {
         let judge = self.judge()?;
         let outcome = match self.witness(witness)? {
             Err(deny) => denied(&deny.lift()),
-            Ok(witness) => match app.decide(judge.anchor(), &witness) {
+            Ok(witness) => match app.conclude_from(judge.anchor(), &witness) {
                 Verdict::Allow(allowed) => Outcome::allow(decision.subject, &allowed.decision),
                 Verdict::Deny(denial) => denied(&denial),
             },

@@ -34,7 +34,7 @@ impl Case<'_> {
         };
         let outcome = match self.witness(witness)? {
             Err(deny) => denied(&deny.lift()),
-            Ok(witness) => match node.decide(judge.anchor(), &witness) {
+            Ok(witness) => match node.conclude_from(judge.anchor(), &witness) {
                 Ok(said) => Outcome::allow(decision.subject, &said),
                 Err(deny) => denied(&deny.lift()),
             },

@@ -302,7 +302,7 @@ impl Scene {
         let who = Who::of(Some(app.identity()));
         let witness = self.witness(&app.question());
         let evidence = Evidence { witness: self.keep(witness_blob(&witness)), ..draft.evidence };
-        let outcome = match app.decide(self.judge.anchor(), &witness) {
+        let outcome = match app.conclude_from(self.judge.anchor(), &witness) {
             Verdict::Allow(allowed) => Outcome::allow(draft.subject, &allowed.decision),
             Verdict::Deny(denial) => Outcome::deny(&denial),
         };
@@ -396,7 +396,7 @@ impl Scene {
         let circumstances = Circumstances { now: self.time, out_of_date_since: None };
         let node = self.judge.authenticate_node(&evidence, &self.collateral, circumstances).unwrap();
         let witness = self.witness(&node.question());
-        let outcome = match node.decide(self.judge.anchor(), &witness) {
+        let outcome = match node.conclude_from(self.judge.anchor(), &witness) {
             Ok(said) => Outcome::allow(Subject::Node, &said),
             Err(deny) => Outcome::deny(&deny),
         };

@@ -85,6 +85,24 @@ fn byte_of_a_tile__should_be_found_at_its_path() {
 }
 
 #[test]
+fn damaged_tile__should_not_be_taken_for_a_fork() {
+    let log = log();
+    let kept = log.path("kept");
+    std::fs::write(&kept, &log.files["checkpoint"]).unwrap();
+    for path in [LEAVES, LAST_LEAVES, ABOVE] {
+        log.with_file(
+            path,
+            |bytes| bytes[0] ^= 1,
+            |log| {
+                let findings = log.findings(&["--since", kept.to_str().unwrap()]);
+                assert!(findings.contains(&found(path, "audit-tile-changed")[0]), "{findings:?}");
+                assert!(findings.iter().all(|(_, code)| code != "log-forked"), "{findings:?}");
+            },
+        );
+    }
+}
+
+#[test]
 fn byte_of_the_checkpoint__should_be_found_there() {
     let log = log();
     let len = log.files["checkpoint"].len();
@@ -120,7 +138,7 @@ fn byte_of_a_blob__should_be_found_at_its_path() {
         log.with_file(path, Vec::clear, |log| {
             let findings = log.findings(&[]);
             if named {
-                assert!(findings.contains(&found(path, "audit-blob-missing")[0]), "{findings:?}");
+                assert!(findings.contains(&found(path, "blob-missing")[0]), "{findings:?}");
             } else {
                 assert!(findings.iter().all(|(_, code)| code == "log-file-missing"), "{findings:?}");
             }
@@ -144,7 +162,7 @@ fn dropped_tail__should_be_found_with_the_checkpoint_and_by_an_earlier_one() {
     log.replace(&shorter);
     log.run("verify", &["--key", &log.key()]).exits(0);
     let findings = log.findings(&["--since", kept.to_str().unwrap()]);
-    assert_eq!(findings, found("checkpoint", "audit-log-shrunk"));
+    assert_eq!(findings, found("checkpoint", "log-rolled-back"));
 }
 
 #[test]
@@ -185,7 +203,7 @@ fn rewritten_history__should_be_found_without_and_with_a_new_signature() {
     let kept = log.path("kept");
     std::fs::write(&kept, &log.files["checkpoint"]).unwrap();
     let findings = log.findings(&["--since", kept.to_str().unwrap()]);
-    assert_eq!(findings, found("checkpoint", "audit-log-forked"));
+    assert_eq!(findings, found("checkpoint", "log-forked"));
     // A checkpoint of another log, or of nobody, is none to compare with.
     std::fs::write(&kept, b"nonsense").unwrap();
     log.run("verify", &["--key", &log.key(), "--since", kept.to_str().unwrap()]).exits(10);
