@@ -28,7 +28,7 @@ impl Node {
             evidence,
             insecure_settings: self.insecure_settings.clone(),
         };
-        let entry = self.entry(now, Event::Started(Box::new(started)), blobs, Priority::Other);
+        let entry = self.entry(now, Event::Started(Box::new(started)), blobs, Priority::Release);
         self.recorder.append(entry).await.map(drop)
     }
 
@@ -65,7 +65,7 @@ impl Node {
     }
 
     async fn record_life(&self, event: Event) {
-        let entry = self.entry(self.now(), event, Vec::new(), Priority::Other);
+        let entry = self.entry(self.now(), event, Vec::new(), Priority::Release);
         if let Err(fault) = self.recorder.append(entry).await {
             tracing::error!(%fault, "not recorded");
         }

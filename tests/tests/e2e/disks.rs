@@ -16,7 +16,8 @@ const MANY: usize = 20;
 
 /// A node that keeps its state on that disk.
 async fn node_on(world: &World, disk: &Disk) -> Node {
-    let node = Node::start_on(&disk.path().join("state"), &world.chain, &world.simulated, &[]);
+    let settings = ["ledger.reserve_mib=0"];
+    let node = Node::start_on(&disk.path().join("state"), &world.chain, &world.simulated, &settings);
     node.await_serving().await;
     node
 }
