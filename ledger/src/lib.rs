@@ -6,6 +6,15 @@
 //!                                  └─▶ tiles, entry bundles, blobs, checkpoint: static files, for anyone to check
 //! ```
 //!
+//! | module | owns |
+//! |---|---|
+//! | `record`, `canonical` | an entry's bytes |
+//! | `tree`, `hash` | the Merkle tree: tiles, bundles, its right edge, proofs |
+//! | `note`, `checkpoint` | what a log signs, and what witnesses sign beneath it |
+//! | `blob`, `blob_file` | evidence, by its name, and as a file |
+//! | `path`, `source`, `reader`, `proof` | reading a log so that only its key is believed |
+//! | `serve`, `witness`, `http` | the network: files served, witnesses asked and served |
+//!
 //! Owns the record's bytes, the log's files and their proofs. Decides nothing and never sees a secret. Called by
 //! `kms-node`, which appends, and by `kmsctl audit`, which checks. `docs/LEDGER.md` specifies every format here.
 //!

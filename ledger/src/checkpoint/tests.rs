@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::note::NoteSignature;
-use crate::testing::{Signer, changed_bytes, name};
+use crate::testing::{MemoryLog, Signer, changed_bytes, name};
 
 fn checkpoint() -> Checkpoint {
     Checkpoint { origin: name("log.example/a"), size: 20_852_163, root: TreeHash([7; 32]) }
@@ -93,4 +93,17 @@ fn cosignature__should_sign_the_message_of_the_specification() {
     let expected =
         [1_679_315_147_u64.to_be_bytes().as_slice(), &Signer::new(2).sign(text.as_bytes())].concat();
     assert_eq!(line.bytes, expected);
+}
+
+#[test]
+fn checkpoint__should_be_that_of_the_documentations_vector() {
+    let page = include_str!("../../../docs/LEDGER.md");
+    let (log, witness) =
+        (Signer::new(1).log_key("log.example/a"), Signer::new(2).witness_key("witness.example/w1"));
+    let mut signed = MemoryLog::new(700).checkpoint("log.example/a");
+    let line = signed.cosign(1_800_000_000, witness.name(), &Signer::new(2));
+    signed.add_cosignature(line, &witness).unwrap();
+    for written in [format!("{log}\n{witness}\n"), signed.encode()] {
+        assert!(page.contains(&format!("```text\n{written}```\n")), "docs/LEDGER.md lacks\n{written}");
+    }
 }

@@ -126,12 +126,12 @@ async fn proof__should_verify_offline_and_not_with_any_byte_changed() {
     let extra = text.lines().nth(1).unwrap();
     let without = text.replace(&format!("{extra}\n"), "");
     LogProof::decode(without.as_bytes()).unwrap().verify(&entry(513), &key()).unwrap();
-    let long =
-        text.replace("index 513\n", &format!("index 513\n{}", format!("{}\n", BASE64_ZERO).repeat(64)));
+    let endless =
+        text.replace("index 513\n", &format!("index 513\n{}", format!("{BASE64_ZERO}\n").repeat(64)));
     for other in [
         text.replace("index 513", "index 0513"),
         text.replace("@v1", "@v2"),
-        long,
+        endless,
         String::new(),
         text.replace("\n\n", "\n"),
     ] {
