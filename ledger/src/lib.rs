@@ -18,16 +18,27 @@ pub mod canonical;
 pub mod checkpoint;
 mod cosignature;
 pub mod hash;
+pub mod http;
 pub mod note;
+pub mod path;
+pub mod proof;
+pub mod reader;
 pub mod record;
 pub mod refusal;
+pub mod serve;
+pub mod source;
 pub mod store;
 pub mod tree;
+pub mod witness;
 
 pub use blob::{Blob, BlobId};
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
+pub use path::LogPath;
+pub use proof::LogProof;
+pub use reader::LogReader;
 pub use record::Record;
 pub use refusal::{LedgerCode, LedgerRefusal};
+pub use source::Source;
 pub use store::Store;
 
 #[cfg(test)]

@@ -59,6 +59,9 @@ kms_attestation::deny_codes! {
         Blob = "blob-malformed", Evidence,
             "The file is not the form of a blob, or of one that is too large.",
             "Get the blob from the log's operator again, or from a mirror.";
+        BlobMissing = "blob-missing", Provider,
+            "The log's source does not have the blob.",
+            "Ask the operator for the log with its blobs: a public copy may leave them out.";
         BlobForeign = "blob-foreign", Evidence,
             "The bytes of the blob do not have its name.",
             "Get the blob from the log's operator again, or from a mirror.";
@@ -83,5 +86,44 @@ kms_attestation::deny_codes! {
         StoreClosed = "store-closed", Node,
             "The log is closed: the node is stopping, or the thread that writes ended.",
             "Ask again when the node has started; if it runs, restart it.";
+        LogPath = "log-path-malformed", Request,
+            "This is no path of a file of a log.",
+            "Ask for checkpoint, for a tile, or for a blob: docs/LEDGER.md.";
+        LogFiles = "log-files-disagree", Evidence,
+            "A tile or an entry bundle is not the one under the checkpoint's root.",
+            "Get the file again; if it stays so, keep it and ask the operator: the log has been changed.";
+        LogForked = "log-forked", Evidence,
+            "The log does not continue the one that was seen before.",
+            "Keep both checkpoints: together they prove that the log's operator rewrote it.";
+        LogShrunk = "log-rolled-back", Evidence,
+            "The log has fewer entries than were seen before.",
+            "Get the checkpoint again; if it stays so, the log was truncated or restored from a backup.";
+        LogSourceAddress = "log-source-invalid", Request,
+            "This is no address of a log or a witness.",
+            "Give a folder, or an http or https URL without a query.";
+        LogSource = "log-source-unavailable", Provider,
+            "The source does not answer, or not usefully.",
+            "Check the address and the network, or use a mirror.";
+        LogFileTooLarge = "log-file-too-large", Provider,
+            "A file is larger than it can be.",
+            "Check the address: something else than a log may answer there.";
+        LogProofFile = "log-proof-malformed", Evidence,
+            "The bytes are no proof file.",
+            "Get the proof again: a file of c2sp.org/tlog-proof.";
+        LogServer = "log-server-invalid", Node,
+            "The log cannot be served with these certificates.",
+            "Give a certificate chain with its key, and the CA of the auditors' certificates.";
+        WitnessRequest = "witness-request-malformed", Request,
+            "This is no request to a witness.",
+            "Ask as c2sp.org/tlog-witness says.";
+        WitnessRefused = "witness-refused", Provider,
+            "The witness did not cosign.",
+            "Check that the witness has the key of this log, and that you have the witness's.";
+        WitnessAhead = "witness-ahead", Evidence,
+            "A witness has seen more of this log than there is.",
+            "Stop the node: its disk was rolled back or restored; bring the later entries back first.";
+        WitnessState = "witness-state-unusable", Node,
+            "The witness cannot rely on what it remembers.",
+            "Restore the folder, or retire the witness's key: one that forgot must not sign on.";
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::testing::noise;
 
 type Files = BTreeMap<BlobId, Vec<u8>>;
 
@@ -19,11 +20,6 @@ fn read(files: &Files, id: BlobId) -> Result<Vec<u8>, LedgerRefusal> {
     let file = BlobFile::decode(&files[&id])?;
     assert!(file.needs().iter().all(|id| files.contains_key(id)));
     file.assemble(id, |id| Ok(files[&id].clone()))
-}
-
-fn noise(len: usize) -> Vec<u8> {
-    let digest = |count: usize| BlobId::of(&count.to_be_bytes()).0;
-    (0..len).step_by(32).flat_map(digest).take(len).collect()
 }
 
 fn part() -> impl Strategy<Value = Part> {

@@ -60,7 +60,7 @@ impl Edge {
                 break;
             }
             let hashes = std::mem::replace(slot, Vec::with_capacity(TILE_WIDTH));
-            hash = fold(&hashes, None).unwrap_or_else(TreeHash::empty);
+            hash = tile_root(&hashes);
             let index = (level.hashes_in(self.size) - 1) / TILE_WIDTH as u64;
             let tile = Tile { kind: TileKind::Hashes(level), index, width: Width::FULL };
             full.push(TileHashes { tile, hashes });
@@ -88,6 +88,12 @@ impl Edge {
         let filled = self.levels.iter().filter(|hashes| !hashes.is_empty());
         tiles.zip(filled).map(|(tile, hashes)| TileHashes { tile, hashes: hashes.clone() }).collect()
     }
+}
+
+/// The root of the hashes of a tile.
+#[must_use]
+pub fn tile_root(hashes: &[TreeHash]) -> TreeHash {
+    fold(hashes, None).unwrap_or_else(TreeHash::empty)
 }
 
 /// The root over consecutive hashes of one height, and what stands to the right of them.

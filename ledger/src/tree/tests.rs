@@ -105,7 +105,7 @@ proptest! {
         for forged in forgeries(&path) {
             prop_assert!(verify_inclusion(index as u64, size, leaf, &forged, edge.root()).is_err());
         }
-        prop_assert!(verify_inclusion(index as u64, size, edge.root(), &path, leaf).is_err());
+        prop_assert!(size == 1 || verify_inclusion(index as u64, size, edge.root(), &path, leaf).is_err());
         prop_assert!(verify_inclusion(size, size, leaf, &path, edge.root()).is_err());
     }
 
@@ -142,7 +142,9 @@ proptest! {
     #[test]
     fn bundle__should_read_back(entries in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..40)) {
         let mut bytes = Vec::new();
-        entries.iter().for_each(|entry| append_entry(&mut bytes, entry).unwrap());
+        for entry in &entries {
+            append_entry(&mut bytes, entry).unwrap();
+        }
         let width = Width::new(entries.len() as u64).unwrap();
         prop_assert_eq!(decode_bundle(&bytes, width).unwrap(), entries);
         bytes.push(0);
@@ -240,6 +242,6 @@ fn tile__should_be_refused_unless_it_is_as_long_as_it_is_wide() {
     for len in [0, 32, 63, 65, 96] {
         assert_eq!(decode_hashes(&vec![7; len], width).unwrap_err().code, LedgerCode::Tile);
     }
-    assert_eq!(append_entry(&mut Vec::new(), &[0; 65_536]).unwrap_err().code, LedgerCode::RecordTooLarge);
-    append_entry(&mut Vec::new(), &[0; 65_535]).unwrap();
+    assert_eq!(append_entry(&mut Vec::new(), &vec![0; 65_536]).unwrap_err().code, LedgerCode::RecordTooLarge);
+    append_entry(&mut Vec::new(), &vec![0; 65_535]).unwrap();
 }

@@ -1,0 +1,208 @@
+//! HTTP requests of readers and of nodes that ask witnesses: bounded in time and size.
+//!
+//! HTTP/1.1 on hyper and rustls with ring. Redirects are not followed, nothing is decompressed. TLS hides what is asked and
+//! shows who asks; what comes back is believed for its signatures and proofs alone. Threats: a server that hangs, floods, or
+//! sends a reader elsewhere.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::{Method, Request, StatusCode, Uri, header};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kms_attestation::refusal::sanitise;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::time::{sleep, timeout};
+
+use crate::refusal::{LedgerCode, LedgerRefusal};
+
+/// How long a TCP connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one request may take, to its last byte: the largest blob at 300 KiB/s.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a request is made before its source counts as unavailable. All requests here may be repeated.
+const TRIES: u32 = 3;
+/// How long to wait before the second try, and twice as long before the third.
+const RETRY_WAIT: Duration = Duration::from_millis(250);
+/// How long an unused connection is kept.
+const POOL_IDLE: Duration = Duration::from_secs(10);
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+const MAX_HEADERS: usize = 64;
+const USER_AGENT: &str = concat!("onchain-kms/", env!("CARGO_PKG_VERSION"));
+
+/// Whom a client believes to be a server, and as whom it shows itself.
+#[derive(Debug, Default)]
+pub struct Trust {
+    /// Roots of servers, beside those of the web.
+    pub roots: Vec<CertificateDer<'static>>,
+    /// The certificate of the client, for servers that ask for one.
+    pub identity: Option<Identity>,
+}
+
+/// A certificate chain, leaf first, and its key.
+#[derive(Debug)]
+pub struct Identity {
+    /// The chain.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The key of the first certificate.
+    pub key: PrivateKeyDer<'static>,
+}
+
+/// An answer, whatever its status.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Vec<u8>,
+}
+
+/// A client.
+#[derive(Debug, Clone)]
+pub(crate) struct Http(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+
+impl Http {
+    /// Refused with `log-source-invalid` if a certificate or key is unusable.
+    pub(crate) fn new(trust: Trust) -> Result<Self, LedgerRefusal> {
+        let mut tcp = HttpConnector::new();
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        tcp.set_nodelay(true);
+        tcp.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls(trust)?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .http1_max_buf_size(MAX_HEAD_BYTES)
+            .http1_max_headers(MAX_HEADERS)
+            .build(connector);
+        Ok(Self(client))
+    }
+
+    /// The answer to a GET.
+    pub(crate) async fn get(&self, url: &Uri, max: usize) -> Result<Answer, LedgerRefusal> {
+        self.send(&Method::GET, url, &Bytes::new(), max).await
+    }
+
+    /// The answer to a POST that may be repeated.
+    pub(crate) async fn post(&self, url: &Uri, body: Vec<u8>, max: usize) -> Result<Answer, LedgerRefusal> {
+        self.send(&Method::POST, url, &body.into(), max).await
+    }
+
+    async fn send(
+        &self,
+        method: &Method,
+        url: &Uri,
+        body: &Bytes,
+        max: usize,
+    ) -> Result<Answer, LedgerRefusal> {
+        let mut wait = RETRY_WAIT;
+        for _ in 1..TRIES {
+            match self.send_once(method, url, body, max).await {
+                Ok(answer) if !answer.status.is_server_error() => return Ok(answer),
+                Err(refusal) if refusal.code != LedgerCode::LogSource => return Err(refusal),
+                _ => sleep(wait).await,
+            }
+            wait *= 2;
+        }
+        self.send_once(method, url, body, max).await
+    }
+
+    async fn send_once(
+        &self,
+        method: &Method,
+        url: &Uri,
+        body: &Bytes,
+        max: usize,
+    ) -> Result<Answer, LedgerRefusal> {
+        let request = Request::builder()
+            .method(method.clone())
+            .uri(url.clone())
+            .header(header::USER_AGENT, USER_AGENT)
+            .header(header::ACCEPT_ENCODING, "identity")
+            .body(Full::new(body.clone()))
+            .map_err(|error| failed(url, &error))?;
+        let exchange = async {
+            let answer = self.0.request(request).await.map_err(|error| failed(url, &error))?;
+            let (head, body) = answer.into_parts();
+            Ok(Answer { status: head.status, body: read(url, body, max).await? })
+        };
+        timeout(REQUEST_TIMEOUT, exchange).await.unwrap_or_else(|late| Err(failed(url, &late)))
+    }
+}
+
+/// An address with nothing after its path, which ends without a slash. Refused with `log-source-invalid`.
+pub(crate) fn base(text: &str) -> Result<String, LedgerRefusal> {
+    let url: Option<Uri> = text.parse().ok();
+    let plain = url.filter(|url| {
+        let web = matches!(url.scheme_str(), Some("http" | "https"));
+        let named =
+            url.authority().is_some_and(|host| !host.host().is_empty() && !host.as_str().contains('@'));
+        web && named && url.query().is_none() && !text.contains('#')
+    });
+    match plain {
+        Some(_) => Ok(text.trim_end_matches('/').to_owned()),
+        None => Err(LedgerRefusal::quoting(LedgerCode::LogSourceAddress, text, "https://<host>/<path>")),
+    }
+}
+
+/// A path below an address. Refused with `log-source-invalid`.
+pub(crate) fn below(base: &str, path: &str) -> Result<Uri, LedgerRefusal> {
+    let url = format!("{base}/{path}");
+    url.parse()
+        .map_err(|_| LedgerRefusal::quoting(LedgerCode::LogSourceAddress, &url, "https://<host>/<path>"))
+}
+
+fn tls(trust: Trust) -> Result<ClientConfig, LedgerRefusal> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for root in trust.roots {
+        roots.add(root).map_err(|error| unusable(&error))?;
+    }
+    // The provider is named here: another crate in the process must not be able to install one for us.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(&error))?
+        .with_root_certificates(roots);
+    match trust.identity {
+        None => Ok(builder.with_no_client_auth()),
+        Some(Identity { chain, key }) => {
+            builder.with_client_auth_cert(chain, key).map_err(|error| unusable(&error))
+        }
+    }
+}
+
+fn unusable(error: &rustls::Error) -> LedgerRefusal {
+    let found = sanitise(&error.to_string());
+    LedgerRefusal::new(LedgerCode::LogSourceAddress, found, "certificates and a key that fit")
+}
+
+async fn read(url: &Uri, mut body: Incoming, max: usize) -> Result<Vec<u8>, LedgerRefusal> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut bytes = Vec::with_capacity(announced.min(max));
+    while let Some(frame) = body.frame().await {
+        let data = frame.map_err(|error| failed(url, &error))?.into_data().unwrap_or_default();
+        if bytes.len() + data.len() > max {
+            let expected = format!("at most {max} bytes");
+            return Err(LedgerRefusal::new(
+                LedgerCode::LogFileTooLarge,
+                format!("more from {url}"),
+                expected,
+            ));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}
+
+fn failed(url: &Uri, error: &(dyn Error + 'static)) -> LedgerRefusal {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    let cause = causes.last().map(ToString::to_string).unwrap_or_default();
+    LedgerRefusal::new(LedgerCode::LogSource, format!("{url}: {}", sanitise(&cause)), "an answer")
+}

@@ -1,0 +1,93 @@
+//! The files that a log consists of: every one has one path, and there are no others.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::blob::BlobId;
+use crate::blob_file::{self, MAX_BLOB_FILE_BYTES};
+use crate::hash::TreeHash;
+use crate::note::MAX_NOTE_BYTES;
+use crate::refusal::{LedgerCode, LedgerRefusal};
+use crate::tree::{MAX_BUNDLE_BYTES, TILE_WIDTH, Tile, TileKind};
+
+/// The longest path, in bytes: that of a blob.
+pub const MAX_PATH_BYTES: usize = 80;
+
+/// A file of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LogPath {
+    /// What the log signs about its tree: the one file that changes.
+    Checkpoint,
+    /// A tile or an entry bundle.
+    Tile(Tile),
+    /// A blob.
+    Blob(BlobId),
+}
+
+impl LogPath {
+    /// The most bytes that the file can have.
+    #[must_use]
+    pub fn max_bytes(self) -> usize {
+        match self {
+            Self::Checkpoint => MAX_NOTE_BYTES,
+            Self::Blob(_) => MAX_BLOB_FILE_BYTES,
+            Self::Tile(tile) => match tile.kind() {
+                TileKind::Hashes(_) => tile.width().get() * TreeHash::LEN,
+                TileKind::Entries => tile.width().get() * (MAX_BUNDLE_BYTES / TILE_WIDTH),
+            },
+        }
+    }
+}
+
+impl fmt::Display for LogPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Checkpoint => f.write_str("checkpoint"),
+            Self::Tile(tile) => tile.fmt(f),
+            Self::Blob(id) => f.write_str(&blob_file::path(*id)),
+        }
+    }
+}
+
+impl FromStr for LogPath {
+    type Err = LedgerRefusal;
+
+    /// Refused with `log-path-malformed`, `tile-path-malformed` or `blob-path-malformed`.
+    fn from_str(path: &str) -> Result<Self, LedgerRefusal> {
+        match path.split('/').next() {
+            Some("checkpoint") if path.len() == "checkpoint".len() => Ok(Self::Checkpoint),
+            Some("tile") => path.parse().map(Self::Tile),
+            Some("blob") => blob_file::parse_path(path).map(Self::Blob),
+            _ => Err(LedgerRefusal::quoting(LedgerCode::LogPath, path, "checkpoint, tile/... or blob/...")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_path__should_have_one_form_for_each_file() {
+        let blob = LogPath::Blob(BlobId([0xab; 32]));
+        for path in ["checkpoint", "tile/0/000", "tile/entries/x001/234.p/7", &blob.to_string()] {
+            let parsed: LogPath = path.parse().unwrap();
+            assert_eq!(parsed.to_string(), path);
+            assert!(path.len() <= MAX_PATH_BYTES && parsed.max_bytes() > 0);
+        }
+        for path in [
+            "",
+            "/",
+            "/checkpoint",
+            "checkpoint/",
+            "checkpoint/../checkpoint",
+            "Checkpoint",
+            "tile",
+            "blob/",
+            "journal",
+            ".",
+        ] {
+            path.parse::<LogPath>().unwrap_err();
+        }
+    }
+}
