@@ -15,11 +15,12 @@ use std::time::Duration;
 
 use kms_attestation::ids::{MrAggregated, RootEpoch};
 use kms_ledger::blob::MAX_BLOB_BYTES;
+use kms_ledger::hash::TreeHash;
 use kms_ledger::note::{LogKey, LogSigner};
 use kms_ledger::record::{Event, NodeStamp};
 use kms_ledger::store::{Appended, Before, Entry, Opened, Priority, StoreFault, StoreOptions};
 use kms_ledger::tree::{verify_consistency, verify_inclusion};
-use kms_ledger::{Blob, BlobId, Record, SignedCheckpoint, Store, blob_file};
+use kms_ledger::{Blob, BlobId, LogPath, LogReader, Record, SignedCheckpoint, Source, Store, blob_file};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 const ORIGIN: &str = "log.example/store";
@@ -99,7 +100,18 @@ async fn append__should_give_each_of_many_an_index_of_its_own_and_a_proof() {
     }
     appended.sort_unstable_by_key(|appended| appended.index);
     assert!(appended.iter().zip(0..).all(|(appended, index)| appended.index == index));
+    let source = Source::folder(store.log_folder());
     close(store).await;
+
+    let key = LogKey::new(ORIGIN.parse().unwrap(), Signer::new(1).public_key());
+    let reader = LogReader::open(source, &key).await.unwrap();
+    for Appended { index, leaf } in appended {
+        let record = reader.entry(index).await.unwrap();
+        assert_eq!(TreeHash::leaf(&record), leaf);
+        for id in Record::decode(&record).unwrap().blobs() {
+            reader.blob(id).await.unwrap();
+        }
+    }
 
     let (store, opened) = try_open(folder.path(), options()).unwrap();
     assert_eq!(opened, Opened { size: 700, published: 700, torn_bytes: 0 });
@@ -192,6 +204,7 @@ async fn prune__should_leave_evidence_of_what_is_appended_meanwhile() {
     append_all(&store, 0..50).await;
     let pruned = pruning.await.unwrap();
     assert_eq!(pruned.before, 50);
+    assert_eq!(fs::read(store.log_folder().join(LogPath::Pruned.to_string())).unwrap(), b"50\n");
     store.publish().await.unwrap();
     for number in 0..50 {
         let path = blob_file::path(BlobId::of(format!("policy {number}").as_bytes()));

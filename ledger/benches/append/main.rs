@@ -32,9 +32,10 @@ pub(crate) const ORIGIN: &str = "log.example/bench";
 
 /// How long each number of writers appends.
 const SPELL: Duration = Duration::from_secs(3);
-/// Turns of the comparisons, and appends in each turn.
-const TURNS: usize = 20;
-const TURN_APPENDS: usize = 25;
+/// Turns of the comparisons.
+const TURNS: usize = 500;
+/// Bare syncs of each size.
+const FLOOR_SYNCS: usize = 100;
 /// A tree that is small, and one that is not.
 const SMALL: u64 = 1_000;
 const LARGE: u64 = 10_000_000;
@@ -166,6 +167,18 @@ fn bare(file: &mut File, bytes: &[u8]) -> Duration {
     start.elapsed()
 }
 
+/// What the disk does with so many appends in one write and one sync, and nothing else.
+fn floor(path: &Path, appends: u32) {
+    let mut file = File::create(path).unwrap();
+    let bytes = noise(1, APPENDED_BYTES * appends as usize);
+    let mut times = Times((0..FLOOR_SYNCS).map(|_| bare(&mut file, &bytes)).collect());
+    let (median, worst) = (times.median(), times.at(0.99));
+    let rate = f64::from(appends) / median.as_secs_f64();
+    println!(
+        "bare syncs of {appends:>3} appends' bytes {rate:>8.0}/s   p50 {median:>9.1?}   p99 {worst:>9.1?}"
+    );
+}
+
 /// Appends to a small and to a large tree, and bare syncs, in turns.
 async fn compare(folder: &Path) -> [Duration; 3] {
     let stores = [SMALL, LARGE].map(|size| {
@@ -178,11 +191,15 @@ async fn compare(folder: &Path) -> [Duration; 3] {
     let mut file = File::create(folder.join("bare")).unwrap();
     let bytes = noise(1, APPENDED_BYTES);
     let [mut small, mut large, mut syncs] = [const { Times(Vec::new()) }; 3];
-    for _ in 0..TURNS {
-        for _ in 0..TURN_APPENDS {
-            small.0.push(append(&stores[0]).await);
-            large.0.push(append(&stores[1]).await);
-            syncs.0.push(bare(&mut file, &bytes));
+    // To and fro: whoever comes behind a sync of another file has it easier.
+    for turn in 0..TURNS {
+        let subjects = if turn % 2 == 0 { [0, 1, 2] } else { [2, 1, 0] };
+        for subject in subjects {
+            match subject {
+                0 => small.0.push(append(&stores[0]).await),
+                1 => syncs.0.push(bare(&mut file, &bytes)),
+                _ => large.0.push(append(&stores[1]).await),
+            }
         }
     }
     for store in stores {
@@ -202,6 +219,9 @@ async fn compare(folder: &Path) -> [Duration; 3] {
 async fn main() -> ExitCode {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let [bare, small, large] = compare(folder.path()).await;
+    for appends in [1, 16, 128] {
+        floor(&folder.path().join("floor"), appends);
+    }
     for writers in [1, 16, 128] {
         spell(&folder.path().join(format!("writers-{writers}")), writers).await;
     }
@@ -221,6 +241,8 @@ async fn main() -> ExitCode {
         ),
     ];
     let missed: Vec<&String> = promises.iter().filter(|(missed, _)| *missed).map(|(_, text)| text).collect();
-    missed.iter().for_each(|text| println!("MISSED: {text}"));
+    for text in &missed {
+        println!("MISSED: {text}");
+    }
     if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -109,13 +109,18 @@ fn outcomes(moment: &Moment) -> Vec<State> {
     cuts.map(|cut| moment.state.after(cut)).into()
 }
 
-/// What it can hold if the next write is torn: a batch at every byte, a file that is being made at some.
+/// What it can hold if the next write is torn: a batch at every byte, a large one behind its first entry at every seventh; a
+/// file that is being made at some, because nobody reads it.
 fn torn(moment: &Moment) -> Vec<(usize, State)> {
     let Some((inode, bytes, offset)) = &moment.write else { return Vec::new() };
     let before = moment.state.after(PowerCut::Kept);
-    let ends = (0..bytes.len()).filter(|end| *offset > 0 || end % 500 == 0 || bytes.len() < 100);
+    let ends = (0..bytes.len()).filter(|end| tears(*offset, *end) || bytes.len() < 100);
     let tear = |end| (end, before.with_write(*inode, &bytes[..end], *offset).after(PowerCut::Kept));
     ends.map(tear).collect()
+}
+
+const fn tears(offset: usize, end: usize) -> bool {
+    if offset == 0 { end.is_multiple_of(500) } else { end < 1200 || end.is_multiple_of(7) }
 }
 
 /// Checks all of it for some of the torn writes, and for all that the store opens with what was acknowledged.
