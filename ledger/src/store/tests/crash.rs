@@ -146,7 +146,9 @@ fn check_all(moments: &[Moment], promised: &Promised) -> usize {
     for_each(moments, |moment| {
         let states = outcomes(moment);
         checked.fetch_add(states.len() + check_torn(moment, promised), Ordering::Relaxed);
-        states.into_iter().for_each(|state| check(state, moment.operation, promised));
+        for state in states {
+            check(state, moment.operation, promised);
+        }
     });
     checked.into_inner()
 }

@@ -154,7 +154,7 @@ impl Inode {
             let end = block.end.min(bytes.len()).min(self.now.len());
             match random(seed) % 3 {
                 0 if block.start < end => {
-                    bytes[block.start..end].copy_from_slice(&self.now[block.start..end])
+                    bytes[block.start..end].copy_from_slice(&self.now[block.start..end]);
                 }
                 1 if block.start < end && end > self.durable.len() => bytes[block.start..end].fill(0),
                 _ => {}
