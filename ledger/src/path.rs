@@ -12,12 +12,17 @@ use crate::tree::{MAX_BUNDLE_BYTES, TILE_WIDTH, Tile, TileKind};
 
 /// The longest path, in bytes: that of a blob.
 pub const MAX_PATH_BYTES: usize = 80;
+/// The longest index and its newline, in bytes.
+const MAX_INDEX_BYTES: usize = 21;
 
 /// A file of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LogPath {
-    /// What the log signs about its tree: the one file that changes.
+    /// What the log signs about its tree. It changes with every publication.
     Checkpoint,
+    /// Before which entry evidence may be missing: an index in decimal, and a newline. There is no file before evidence is
+    /// removed, and nobody signs it.
+    Pruned,
     /// A tile or an entry bundle.
     Tile(Tile),
     /// A blob.
@@ -30,6 +35,7 @@ impl LogPath {
     pub fn max_bytes(self) -> usize {
         match self {
             Self::Checkpoint => MAX_NOTE_BYTES,
+            Self::Pruned => MAX_INDEX_BYTES,
             Self::Blob(_) => MAX_BLOB_FILE_BYTES,
             Self::Tile(tile) => match tile.kind() {
                 TileKind::Hashes(_) => tile.width().get() * TreeHash::LEN,
@@ -43,6 +49,7 @@ impl fmt::Display for LogPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Checkpoint => f.write_str("checkpoint"),
+            Self::Pruned => f.write_str("pruned"),
             Self::Tile(tile) => tile.fmt(f),
             Self::Blob(id) => f.write_str(&blob_file::path(*id)),
         }
@@ -56,9 +63,14 @@ impl FromStr for LogPath {
     fn from_str(path: &str) -> Result<Self, LedgerRefusal> {
         match path.split('/').next() {
             Some("checkpoint") if path.len() == "checkpoint".len() => Ok(Self::Checkpoint),
+            Some("pruned") if path.len() == "pruned".len() => Ok(Self::Pruned),
             Some("tile") => path.parse().map(Self::Tile),
             Some("blob") => blob_file::parse_path(path).map(Self::Blob),
-            _ => Err(LedgerRefusal::quoting(LedgerCode::LogPath, path, "checkpoint, tile/... or blob/...")),
+            _ => Err(LedgerRefusal::quoting(
+                LedgerCode::LogPath,
+                path,
+                "checkpoint, pruned, tile/... or blob/...",
+            )),
         }
     }
 }
@@ -70,7 +82,7 @@ mod tests {
     #[test]
     fn log_path__should_have_one_form_for_each_file() {
         let blob = LogPath::Blob(BlobId([0xab; 32]));
-        for path in ["checkpoint", "tile/0/000", "tile/entries/x001/234.p/7", &blob.to_string()] {
+        for path in ["checkpoint", "pruned", "tile/0/000", "tile/entries/x001/234.p/7", &blob.to_string()] {
             let parsed: LogPath = path.parse().unwrap();
             assert_eq!(parsed.to_string(), path);
             assert!(path.len() <= MAX_PATH_BYTES && parsed.max_bytes() > 0);
@@ -80,6 +92,7 @@ mod tests {
             "/",
             "/checkpoint",
             "checkpoint/",
+            "pruned/",
             "checkpoint/../checkpoint",
             "Checkpoint",
             "tile",

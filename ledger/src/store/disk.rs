@@ -56,9 +56,9 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Opens a folder, or makes it.
+    /// Opens a folder, or makes it. Evidence says which app runs on which device: a new folder is its owner's alone.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o755).create(root)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(root)?;
         Ok(Self { root: root.to_owned(), handle: File::open(root)? })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! format        which version this is, and the log's name
-//! lock          held by the process that has the store open
+//! lock          locked by the process that has the store open
 //! journal/      what is durable and not yet published
 //! staging       a file that is being made
 //! parts/        which blobs are parts of others, and so are never removed

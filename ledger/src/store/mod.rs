@@ -119,11 +119,11 @@ pub struct StoreState {
 /// The log of a node, open.
 pub struct Store {
     folder: PathBuf,
+    options: StoreOptions,
     disk: Arc<dyn Disk>,
     shared: Arc<Shared>,
     queue: mpsc::Sender<Message>,
     room: Arc<Semaphore>,
-    room_kib: usize,
     commands: std_mpsc::Sender<Command>,
     writer: JoinHandle<()>,
     publisher: JoinHandle<()>,
@@ -140,19 +140,19 @@ impl Store {
         let signing = Signing::new(&options.origin, signer)?;
         let disk = Folder::open(folder).map_err(fault::disk(format_args!("opening {}", folder.display())))?;
         let lock = lock(folder)?;
-        Self::start(folder, Arc::new(disk), signing, &options, Some(lock))
+        Self::start(folder, Arc::new(disk), signing, options, lock)
     }
 
     fn start(
         folder: &Path,
         disk: Arc<dyn Disk>,
         signing: Signing,
-        options: &StoreOptions,
-        lock: Option<File>,
+        options: StoreOptions,
+        lock: File,
     ) -> Result<(Self, Opened), StoreFault> {
         let open::Parts { writer, publisher, checkpoint, opened } =
-            open::open(Arc::clone(&disk), signing, options)?;
-        let shared = Arc::new(Shared::new(writer.durable(), checkpoint, lock));
+            open::open(Arc::clone(&disk), signing, &options)?;
+        let shared = Arc::new(Shared::new(writer.durable(), checkpoint, Some(lock)));
         let (queue, messages) = mpsc::channel(MAX_BATCH);
         let (commands, asked) = std_mpsc::channel();
         let publisher = PublisherThread {
@@ -164,10 +164,9 @@ impl Store {
         let writers_state = Arc::clone(&shared);
         let writer = spawn("log-writer", move || writer.serve(messages, &writers_state))?;
         let publisher = spawn("log-publisher", move || publisher.serve(&asked))?;
-        let room_kib = options.queue_bytes / KIB;
-        let room = Arc::new(Semaphore::new(room_kib));
+        let room = Arc::new(Semaphore::new(options.queue_bytes / KIB));
         let folder = folder.to_owned();
-        let store = Self { folder, disk, shared, queue, room, room_kib, commands, writer, publisher };
+        let store = Self { folder, options, disk, shared, queue, room, commands, writer, publisher };
         Ok((store, opened))
     }
 
@@ -176,7 +175,7 @@ impl Store {
     /// `store-closed`.
     pub async fn append(&self, entry: Entry) -> Result<Appended, StoreFault> {
         let entry = Prepared::new(entry)?;
-        let kib = (entry.len() / KIB + 1).min(self.room_kib);
+        let kib = (entry.len() / KIB + 1).min(self.options.queue_bytes / KIB);
         let kib = u32::try_from(kib).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).acquire_many_owned(kib).await.map_err(|_| fault::closed())?;
         let (done, outcome) = oneshot::channel();

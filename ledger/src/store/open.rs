@@ -39,12 +39,12 @@ pub(super) fn open(
     if !has_format(&*disk, &options.origin)? {
         create(&disk, &signing, options)?;
     }
-    let (published, checkpoint) = read_published(&*disk, &signing)?;
-    let scan = journal::scan(&*disk, published.edge.size())?;
+    let (tree, checkpoint) = read_published(&*disk, &signing)?;
+    let scan = journal::scan(&*disk, tree.edge.size())?;
     let journal = Journal::resume(Arc::clone(&disk), &scan, options.segment_bytes)?;
-    let opened = opened(&scan, &published);
+    let opened = opened(&scan, &tree);
     let writer = Writer::new(Arc::clone(&disk), journal, options.reserve_bytes);
-    let publisher = Publisher::new(disk, signing, published, scan.unpublished);
+    let publisher = Publisher::new(disk, signing, tree, scan.unpublished);
     Ok(Parts { writer, publisher, checkpoint, opened })
 }
 
@@ -104,15 +104,12 @@ fn read_published(disk: &dyn Disk, signing: &Signing) -> Result<(Published, Sign
         ));
     }
     let bundle = read_bundle(disk, &edge)?;
-    let signed = match SignedCheckpoint::open(&note, &signing.key()) {
-        Ok(signed) => signed,
-        // The same tree, signed with another key: the log goes on with this one.
-        Err(_) => {
-            let signed = signing.sign(&edge)?;
-            put_checkpoint(disk, &signed)?;
-            signed
-        }
-    };
+    if let Ok(signed) = SignedCheckpoint::open(&note, &signing.key()) {
+        return Ok((Published { edge, bundle }, signed));
+    }
+    // The same tree, signed with another key: the log goes on with this one.
+    let signed = signing.sign(&edge)?;
+    put_checkpoint(disk, &signed)?;
     Ok((Published { edge, bundle }, signed))
 }
 

@@ -138,7 +138,9 @@ impl Writer {
             batch.entry(entry.leaf, &entry.record);
         }
         let first = self.journal.commit(&batch)?;
-        fresh.into_iter().for_each(|(id, form)| self.known.add(id, form));
+        for (id, form) in fresh {
+            self.known.add(id, form);
+        }
         Ok(first)
     }
 

@@ -74,7 +74,9 @@ fn put(out: &mut Vec<u8>, kind: u8, hash: [u8; 32], pieces: [&[u8]; 2]) {
     out.extend(u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
     out.push(kind);
     out.extend(hash);
-    pieces.iter().for_each(|piece| out.extend_from_slice(piece));
+    for piece in pieces {
+        out.extend_from_slice(piece);
+    }
 }
 
 /// Frames that are written and synced together.

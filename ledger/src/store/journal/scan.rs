@@ -30,7 +30,7 @@ pub(in crate::store) fn scan(disk: &dyn Disk, published: u64) -> Result<Scan, St
     let (segments, unfinished) = segments(disk)?;
     let mut walk = Walk::begin(&segments, published)?;
     for (segment, length) in &segments {
-        walk.segment(disk, segment, *length, segments.last().map(|(last, _)| last) == Some(segment))?;
+        walk.segment(disk, segment, *length)?;
     }
     if walk.durable.size < published {
         let found = format!("a journal that ends at {}", walk.durable.size);
@@ -43,7 +43,8 @@ pub(in crate::store) fn scan(disk: &dyn Disk, published: u64) -> Result<Scan, St
     if let Some(path) = unfinished {
         disk.remove(&path).map_err(fault::disk(format_args!("removing {path}")))?;
     }
-    let Walk { durable, last_batch, unpublished, torn_bytes, .. } = walk;
+    let Walk { durable, last_batch, unpublished, torn, .. } = walk;
+    let torn_bytes = torn.map_or(0, |torn| torn.bytes);
     Ok(Scan { last, durable, last_batch, unpublished, torn_bytes })
 }
 
@@ -51,9 +52,11 @@ fn no_segment() -> StoreFault {
     fault::damaged("no segment of the journal", "at least one")
 }
 
-/// The segments that follow one another up to the last, their lengths, and the path of one that was never finished. What
-/// stands before a gap was published, and its removal interrupted.
-fn segments(disk: &dyn Disk) -> Result<(Vec<(Segment, u64)>, Option<String>), StoreFault> {
+/// Segments with their lengths, and the path of one that was never finished.
+type Segments = (Vec<(Segment, u64)>, Option<String>);
+
+/// The segments that follow one another up to the last. What stands before a gap was published, and its removal interrupted.
+fn segments(disk: &dyn Disk) -> Result<Segments, StoreFault> {
     let mut sequences = segment::sequences(disk)?;
     let last = sequences.last().copied().ok_or_else(no_segment)?;
     let unfinished = Segment::open(disk, last)?.is_none().then(|| segment::path(last));
@@ -78,7 +81,14 @@ struct Walk {
     durable: Durable,
     last_batch: u64,
     unpublished: Position,
-    torn_bytes: u64,
+    torn: Option<Torn>,
+}
+
+/// What cannot be read, up to the end of its segment.
+struct Torn {
+    path: String,
+    offset: u64,
+    bytes: u64,
 }
 
 impl Walk {
@@ -94,16 +104,11 @@ impl Walk {
         let position = Position { sequence: first.sequence, offset: segment::HEAD_BYTES };
         let durable = Durable { position, size: first.first };
         let last_batch = segment::HEAD_BYTES;
-        Ok(Self { published, durable, last_batch, unpublished: position, torn_bytes: 0 })
+        Ok(Self { published, durable, last_batch, unpublished: position, torn: None })
     }
 
-    fn segment(
-        &mut self,
-        disk: &dyn Disk,
-        segment: &Segment,
-        length: u64,
-        is_last: bool,
-    ) -> Result<(), StoreFault> {
+    fn segment(&mut self, disk: &dyn Disk, segment: &Segment, length: u64) -> Result<(), StoreFault> {
+        self.nothing_torn()?;
         let path = segment::path(segment.sequence);
         if segment.first != self.durable.size {
             let found = format!("{path}: begins with entry {}", segment.first);
@@ -114,52 +119,44 @@ impl Walk {
         self.last_batch = start;
         let mut frames = segment.frames(disk, start, length);
         loop {
-            match frames.next() {
-                Ok(Some(frame)) => {
-                    let entry = matches!(frame, Frame::Entry { .. });
-                    self.frame(&frame, &path)?;
-                    self.passed(frames.offset(), entry);
-                }
+            let entry = match frames.next() {
+                Ok(Some(frame)) => self.frame(&frame, &path)?,
                 Ok(None) => return Ok(()),
                 Err(Unreadable::Disk(error)) => {
                     return Err(fault::disk(format_args!("reading {path}"))(error));
                 }
                 Err(Unreadable::NoFrame) => break,
+            };
+            self.durable.position.offset = frames.offset();
+            // The blobs before an entry belong to it: what is unpublished begins right behind an entry.
+            if entry && self.durable.size <= self.published {
+                self.unpublished = self.durable.position;
             }
         }
         let offset = frames.offset();
-        if !is_last || batch_follows(disk, segment, offset, length)? {
-            let found = format!("{path}: no frame at byte {offset}, though others follow");
-            return Err(fault::damaged(found, "the frames that were written there"));
-        }
-        self.torn_bytes = length - offset;
-        Ok(())
+        self.torn = Some(Torn { path, offset, bytes: length - offset });
+        if batch_follows(disk, segment, offset, length)? { self.nothing_torn() } else { Ok(()) }
     }
 
-    fn frame(&mut self, frame: &Frame<'_>, path: &str) -> Result<(), StoreFault> {
+    /// Whatever comes now is behind what could not be read.
+    fn nothing_torn(&self) -> Result<(), StoreFault> {
+        let Some(Torn { path, offset, .. }) = &self.torn else { return Ok(()) };
+        let found = format!("{path}: no frame at byte {offset}, though others follow");
+        Err(fault::damaged(found, "the frames that were written there"))
+    }
+
+    /// Counts a frame, and says whether it was an entry.
+    fn frame(&mut self, frame: &Frame<'_>, path: &str) -> Result<bool, StoreFault> {
         match frame {
             Frame::Batch { first } if *first != self.durable.size => {
                 let found = format!("{path}: a batch that begins with entry {first}");
-                Err(fault::damaged(found, format_args!("entry {}", self.durable.size)))
+                return Err(fault::damaged(found, format_args!("entry {}", self.durable.size)));
             }
-            Frame::Entry { .. } => {
-                self.durable.size += 1;
-                Ok(())
-            }
-            Frame::Batch { .. } => {
-                self.last_batch = self.durable.position.offset;
-                Ok(())
-            }
-            Frame::Blob { .. } | Frame::File { .. } => Ok(()),
+            Frame::Entry { .. } => self.durable.size += 1,
+            Frame::Batch { .. } => self.last_batch = self.durable.position.offset,
+            Frame::Blob { .. } | Frame::File { .. } => {}
         }
-    }
-
-    /// The blobs before an entry belong to it: what is unpublished begins right behind an entry.
-    fn passed(&mut self, offset: u64, entry: bool) {
-        self.durable.position.offset = offset;
-        if entry && self.durable.size <= self.published {
-            self.unpublished = self.durable.position;
-        }
+        Ok(matches!(frame, Frame::Entry { .. }))
     }
 }
 

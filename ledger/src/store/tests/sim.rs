@@ -17,6 +17,15 @@ struct Inode {
     durable: Vec<u8>,
     /// What was written since the last sync.
     dirty: Vec<Range<usize>>,
+    /// Whether a sync failed: what is read may never reach the disk.
+    lost: bool,
+}
+
+impl Inode {
+    fn fail_sync(&mut self) {
+        self.lost |= !self.dirty.is_empty();
+        self.dirty.clear();
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -145,7 +154,7 @@ impl Inode {
             let end = block.end.min(bytes.len()).min(self.now.len());
             match random(seed) % 3 {
                 0 if block.start < end => {
-                    bytes[block.start..end].copy_from_slice(&self.now[block.start..end])
+                    bytes[block.start..end].copy_from_slice(&self.now[block.start..end]);
                 }
                 1 if block.start < end && end > self.durable.len() => bytes[block.start..end].fill(0),
                 _ => {}
@@ -160,8 +169,11 @@ impl State {
     pub(crate) fn after(&self, cut: PowerCut) -> Self {
         let mut seed = if let PowerCut::Mixed(seed) = cut { seed } else { 0 };
         let settle = |inode: &Arc<Inode>| {
+            if inode.dirty.is_empty() && inode.durable.len() == inode.now.len() && !inode.lost {
+                return Arc::clone(inode);
+            }
             let durable = inode.after(cut, &mut seed);
-            Arc::new(Inode { now: durable.clone(), durable, dirty: Vec::new() })
+            Arc::new(Inode { now: durable.clone(), durable, ..Inode::default() })
         };
         let inodes = self.inodes.iter().map(settle).collect();
         let paths: BTreeSet<&String> = self.names.keys().chain(self.durable_names.keys()).collect();
@@ -408,7 +420,7 @@ impl Disk for SimDisk {
                 .inodes
                 .iter_mut()
                 .filter(|inode| !inode.dirty.is_empty())
-                .for_each(|inode| Arc::make_mut(inode).dirty.clear());
+                .for_each(|inode| Arc::make_mut(inode).fail_sync());
         };
         self.run(Kind::Sync, None, work, failed)
     }
@@ -447,7 +459,7 @@ impl DiskFile for SimFile {
             Arc::make_mut(&mut state.inodes[inode]).sync();
             Ok(())
         };
-        let failed = |state: &mut State| Arc::make_mut(&mut state.inodes[inode]).dirty.clear();
+        let failed = |state: &mut State| Arc::make_mut(&mut state.inodes[inode]).fail_sync();
         self.disk.run(Kind::Sync, None, work, failed)
     }
 }
