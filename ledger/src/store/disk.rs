@@ -7,11 +7,17 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Files by name.
 pub(super) trait Disk: Send + Sync {
+    /// The folder is still where it was opened. What was moved away, or has another folder in its place, would grow in two
+    /// places.
+    fn in_place(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Makes a folder, and those that it is in. One that is there stays as it is.
     fn make_folder(&self, path: &str) -> io::Result<()>;
     /// The names in a folder; none when there is no such folder.
@@ -76,6 +82,14 @@ fn if_there<T: Default>(outcome: io::Result<T>) -> io::Result<T> {
 }
 
 impl Disk for Folder {
+    fn in_place(&self) -> io::Result<()> {
+        let (there, here) = (fs::metadata(&self.root)?, self.handle.metadata()?);
+        if (there.dev(), there.ino()) == (here.dev(), here.ino()) {
+            return Ok(());
+        }
+        Err(io::Error::other("another folder is in its place"))
+    }
+
     fn make_folder(&self, path: &str) -> io::Result<()> {
         fs::create_dir_all(self.path(path))
     }

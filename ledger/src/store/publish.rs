@@ -70,6 +70,7 @@ impl Publisher {
         if self.size() == goal.size && self.outgrown.is_empty() {
             return Ok(());
         }
+        self.disk.in_place().map_err(fault::disk("finding the log's folder"))?;
         while self.size() < goal.size {
             let checkpoint = self.round(&goal)?;
             shared.set_published(checkpoint);

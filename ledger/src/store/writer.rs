@@ -131,6 +131,7 @@ impl Writer {
         if entries.is_empty() {
             return Ok(self.durable().size);
         }
+        self.disk.in_place().map_err(fault::disk("finding the log's folder"))?;
         let mut batch = self.journal.begin()?;
         let mut fresh = BTreeMap::new();
         for entry in entries {
