@@ -82,6 +82,7 @@ advisories: $(CARGO_DENY) ## Known vulnerabilities of dependencies; fetches the 
 bench: $(NPM_INSTALLED) ## Measure, as ratios within one run; fails when a promised ratio is missed.
 	cargo bench --locked -p kms-attestation --bench verify
 	cargo bench --locked -p kms-chain --bench replay
+	cargo bench --locked -p kms-ledger --bench append
 	cargo bench --locked -p kms-ledger --bench audit
 
 # One build for the node and its load, so that both have the features and the optimisation of a release.

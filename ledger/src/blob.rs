@@ -103,6 +103,15 @@ impl Blob {
         &self.parts
     }
 
+    /// The bytes.
+    #[must_use]
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        match (self.parts.pop(), self.parts.is_empty()) {
+            (Some(Part::Own(bytes) | Part::Shared(_, bytes)), true) => bytes.into(),
+            (last, _) => self.parts.iter().chain(&last).flat_map(|part| part.bytes()).copied().collect(),
+        }
+    }
+
     /// How many bytes it has.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -125,5 +134,7 @@ mod tests {
         let parted = Blob::of_parts(vec![Part::Own("ab".into()), Part::shared("cd")]);
         assert_eq!(parted.id(), Blob::new("abcd").id());
         assert_eq!((parted.len(), parted.is_empty()), (4, false));
+        assert_eq!(parted.into_bytes(), b"abcd");
+        assert_eq!(Blob::new(b"abcd".to_vec()).into_bytes(), b"abcd");
     }
 }

@@ -30,6 +30,7 @@ pub mod refusal;
 pub mod replay;
 pub mod serve;
 pub mod source;
+pub mod store;
 pub mod tree;
 pub mod witness;
 pub mod witness_blob;
@@ -43,6 +44,7 @@ pub use reader::LogReader;
 pub use record::Record;
 pub use refusal::{LedgerCode, LedgerRefusal};
 pub use source::Source;
+pub use store::Store;
 pub use witness_blob::witness_blob;
 
 #[cfg(test)]

@@ -65,6 +65,27 @@ kms_attestation::deny_codes! {
         BlobForeign = "blob-foreign", Evidence,
             "The bytes of the blob do not have its name.",
             "Get the blob from the log's operator again, or from a mirror.";
+        StoreReserved = "store-reserved", Node,
+            "The disk is so full that only releases are still recorded.",
+            "Make room on the node's disk, or remove old evidence; nothing needs a restart.";
+        StoreFull = "store-full", Node,
+            "The disk is full: nothing can be recorded, so nothing is released.",
+            "Make room on the node's disk, or remove old evidence; nothing needs a restart.";
+        StoreDisk = "store-disk", Node,
+            "The disk under the log failed.",
+            "Look at the node's disk and its mount; the node goes on by itself when the disk does.";
+        StoreLocked = "store-locked", Node,
+            "Another process has the log's folder open.",
+            "Stop the other node, or give this one a folder of its own.";
+        StoreFormat = "store-format", Node,
+            "The folder belongs to another log, or was written by other software.",
+            "Give the node the folder of its own log, or an empty one for a new log.";
+        StoreDamaged = "store-damaged", Evidence,
+            "What is on the log's disk is not what was written there.",
+            "Keep a copy of the folder, compare it with a mirror of the log, and repair the disk; then restore the copy or begin a new log under another name.";
+        StoreClosed = "store-closed", Node,
+            "The log is closed: the node is stopping, or the thread that writes ended.",
+            "Ask again when the node has started; if it runs, restart it.";
         LogPath = "log-path-malformed", Request,
             "This is no path of a file of a log.",
             "Ask for checkpoint, for a tile, or for a blob: docs/LEDGER.md.";

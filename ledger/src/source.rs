@@ -22,7 +22,7 @@ pub struct Source(Kind);
 #[derive(Debug, Clone)]
 enum Kind {
     Folder(PathBuf),
-    Web { base: String, http: Http },
+    Web { base: String, http: Box<Http> },
 }
 
 impl Source {
@@ -34,7 +34,7 @@ impl Source {
 
     /// A log on the web: `http` or `https`, and the path that its files are below. Refused with `log-source-invalid`.
     pub fn web(url: &str, trust: Trust) -> Result<Self, LedgerRefusal> {
-        Ok(Self(Kind::Web { base: base(url)?, http: Http::new(trust)? }))
+        Ok(Self(Kind::Web { base: base(url)?, http: Box::new(Http::new(trust)?) }))
     }
 
     /// A URL if it begins like one, otherwise a folder. Refused with `log-source-invalid`.

@@ -108,9 +108,9 @@ impl LogFolder {
             for entry in fs::read_dir(folder).unwrap() {
                 let entry = entry.unwrap();
                 if entry.file_type().unwrap().is_dir() {
-                    folders.push(entry.path())
+                    folders.push(entry.path());
                 } else {
-                    files.push(entry.path())
+                    files.push(entry.path());
                 }
             }
         }

@@ -25,7 +25,7 @@ fn read(files: &Files, id: BlobId) -> Result<Vec<u8>, LedgerRefusal> {
 fn part() -> impl Strategy<Value = Part> {
     let bytes = prop::collection::vec(0_u8..3, 0..700);
     (bytes, any::<bool>())
-        .prop_map(|(bytes, shared)| if shared { Part::shared(bytes) } else { Part::Own(bytes) })
+        .prop_map(|(bytes, shared)| if shared { Part::shared(bytes) } else { Part::Own(bytes.into()) })
 }
 
 proptest! {
@@ -66,8 +66,8 @@ fn blob_file__should_be_compressed_only_where_that_helps() {
 #[test]
 fn blob_file__should_hold_a_shared_part_by_its_name() {
     let blob = Blob::of_parts(vec![
-        Part::Own(vec![1]),
-        Part::Own(vec![2]),
+        Part::Own(vec![1].into()),
+        Part::Own(vec![2].into()),
         Part::shared(noise(4096)),
         Part::shared(vec![3]),
     ]);
@@ -81,16 +81,16 @@ fn blob_file__should_hold_a_shared_part_by_its_name() {
 
 #[test]
 fn blob_file__should_never_name_itself() {
-    let blob = Blob::of_parts(vec![Part::Own(Vec::new()), Part::shared(noise(300))]);
+    let blob = Blob::of_parts(vec![Part::Own(Vec::new().into()), Part::shared(noise(300))]);
     assert_eq!(shared_parts(&blob).count(), 0);
     assert!(is_whole(encode(&blob).unwrap()[0]));
 }
 
 #[test]
 fn blob_file__should_refuse_parts_of_parts_and_other_blobs() {
-    let inner = Blob::of_parts(vec![Part::Own(vec![1]), Part::shared(noise(300))]);
+    let inner = Blob::of_parts(vec![Part::Own(vec![1].into()), Part::shared(noise(300))]);
     let bytes: Vec<u8> = inner.parts().iter().flat_map(|part| part.bytes().to_vec()).collect();
-    let outer = Blob::of_parts(vec![Part::Own(vec![2]), Part::shared(bytes.clone())]);
+    let outer = Blob::of_parts(vec![Part::Own(vec![2].into()), Part::shared(bytes.clone())]);
     let mut files = Files::new();
     write(&mut files, &outer);
     files.insert(inner.id(), encode(&inner).unwrap());

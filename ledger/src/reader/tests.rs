@@ -126,12 +126,12 @@ async fn proof__should_verify_offline_and_not_with_any_byte_changed() {
     let extra = text.lines().nth(1).unwrap();
     let without = text.replace(&format!("{extra}\n"), "");
     LogProof::decode(without.as_bytes()).unwrap().verify(&entry(513), &key()).unwrap();
-    let long =
-        text.replace("index 513\n", &format!("index 513\n{}", format!("{}\n", BASE64_ZERO).repeat(64)));
+    let endless =
+        text.replace("index 513\n", &format!("index 513\n{}", format!("{BASE64_ZERO}\n").repeat(64)));
     for other in [
         text.replace("index 513", "index 0513"),
         text.replace("@v1", "@v2"),
-        long,
+        endless,
         String::new(),
         text.replace("\n\n", "\n"),
     ] {
@@ -145,7 +145,7 @@ const BASE64_ZERO: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 async fn reader__should_read_blobs_by_their_names_only() {
     let log = LogFolder::new(NAME, 1);
     let shared = Part::shared(noise(4096));
-    let blob = Blob::of_parts(vec![Part::Own(b"a".to_vec()), shared.clone(), Part::Own(b"b".to_vec())]);
+    let blob = Blob::of_parts(vec![Part::Own("a".into()), shared.clone(), Part::Own("b".into())]);
     log.put(LogPath::Blob(blob.id()), &blob_file::encode(&blob).unwrap());
     let reader = LogReader::open(Source::folder(log.path()), &key()).await.unwrap();
     assert_eq!(reader.blob(blob.id()).await.unwrap_err().code, LedgerCode::BlobMissing);

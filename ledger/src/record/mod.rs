@@ -14,12 +14,15 @@ mod identity;
 mod made;
 mod node;
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 pub use self::decision::{Binding, Block, Decision, Evidence, KeyKind, Outcome, Subject};
 pub use self::event::{CodeCount, Event, RootOrigin, Started, Unstored};
 pub use self::identity::{Identity, SealedIdentity, Who};
 pub use self::node::NodeStamp;
+use crate::blob::BlobId;
 use crate::canonical::{Canonical, Reader, fields};
 use crate::refusal::{LedgerCode, LedgerRefusal};
 
@@ -53,6 +56,19 @@ impl Record {
         out.push(RECORD_VERSION);
         self.write_to(&mut out);
         out
+    }
+
+    /// Every blob that is named.
+    #[must_use]
+    pub fn blobs(&self) -> BTreeSet<BlobId> {
+        let (evidence, who) = match &self.event {
+            Event::Started(started) => (Some(started.evidence), None),
+            Event::Decision(decision) => (Some(decision.evidence), Some(&decision.who)),
+            Event::Stopped | Event::Unstored(_) => (None, None),
+        };
+        let sealed = who.and_then(|who| if let Who::Sealed(id) = who { Some(*id) } else { None });
+        let evidence = evidence.iter().flat_map(Evidence::blobs);
+        evidence.chain(sealed).chain([self.node.policy]).collect()
     }
 
     /// Reads a record. Refused with `record-too-large`, `record-version-unsupported`, `record-malformed` or

@@ -26,9 +26,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request's head may take to arrive, and how long a connection may be idle before it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection is used before it takes no more requests.
-const CONNECTION_TIME: Duration = Duration::from_secs(300);
+const CONNECTION_TIME: Duration = Duration::from_mins(5);
 /// How long its last answer may take then: the largest blob at 140 KiB/s.
-const LAST_ANSWER_TIME: Duration = Duration::from_secs(60);
+const LAST_ANSWER_TIME: Duration = Duration::from_mins(1);
 /// How long to wait when the system has no more sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const MAX_HEADERS: usize = 64;

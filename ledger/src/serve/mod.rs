@@ -1,6 +1,6 @@
 //! Serves a log's folder over HTTP/1.1, read-only, and nothing else of the disk.
 //!
-//! A request names a [`LogPath`], or there is no answer: no text from the wire becomes part of a file's name. Blobs may be
+//! A request names a [`LogPath`](crate::LogPath), or there is no answer: no text from the wire becomes part of a file's name. Blobs may be
 //! withheld, or served on a listener of their own to those with a client certificate. What is served needs no trust: readers
 //! check it. Called by `kms-node` and `kmsctl`. Threats: a request for another file; many, slow or idle connections.
 

@@ -110,6 +110,20 @@ async fn serve_log__should_serve_nothing_but_the_files_of_a_log() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn serve_log__should_close_connections_that_keep_silent() {
+    let log = LogFolder::new(NAME, 1);
+    let address = start(&log, None, Blobs::Served).await;
+    for head in ["", "GET /checkpoint HTTP/1.1\r\nhost"] {
+        let begun = tokio::time::Instant::now();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        assert!(!answer.starts_with(b"HTTP/1.1 2") && begun.elapsed() < std::time::Duration::from_secs(20));
+    }
+}
+
 struct Ca(CertifiedIssuer<'static, KeyPair>);
 
 impl Ca {

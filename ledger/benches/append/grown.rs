@@ -1,0 +1,48 @@
+//! The folder of a log that has grown: only its right edge, because nothing else is read to append.
+
+use std::fs;
+use std::path::Path;
+
+use kms_attestation::hash::sha256;
+use kms_ledger::hash::TreeHash;
+use kms_ledger::tree::{Edge, Tile, append_entry};
+use kms_ledger::{Checkpoint, SignedCheckpoint};
+
+use crate::{ORIGIN, Signer};
+
+/// Makes the folder of a log with so many entries, all of them the same.
+pub(crate) fn log(folder: &Path, size: u64) {
+    let entry = [7; 700];
+    let leaf = TreeHash::leaf(&entry);
+    let mut edge = Edge::default();
+    (0..size).for_each(|_| drop(edge.append(leaf)));
+    for tile in edge.partials() {
+        put(folder, &format!("log/{}", tile.tile), &tile.encode());
+    }
+    if let Some(bundle) = Tile::partial_bundle(size) {
+        let mut bytes = Vec::new();
+        (0..bundle.width().get()).for_each(|_| append_entry(&mut bytes, &entry).unwrap());
+        put(folder, &format!("log/{bundle}"), &bytes);
+    }
+    let checkpoint = Checkpoint { origin: ORIGIN.parse().unwrap(), size, root: edge.root() };
+    let checkpoint = SignedCheckpoint::sign(checkpoint, &Signer::new()).unwrap();
+    put(folder, "log/checkpoint", checkpoint.encode().as_bytes());
+    put(folder, "format", format!("onchain-kms/log/v1\n{ORIGIN}\n").as_bytes());
+    put(folder, "journal/0000000000000000", &head(size));
+}
+
+/// The head of a segment without batches.
+fn head(first: u64) -> Vec<u8> {
+    let mut head = b"okmsjrn1".to_vec();
+    head.extend(0_u64.to_be_bytes());
+    head.extend(first.to_be_bytes());
+    head.extend([9; 16]);
+    head.extend(sha256(&[&head]));
+    head
+}
+
+fn put(folder: &Path, path: &str, bytes: &[u8]) {
+    let path = folder.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
