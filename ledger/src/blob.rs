@@ -108,7 +108,7 @@ impl Blob {
     pub fn into_bytes(mut self) -> Vec<u8> {
         match (self.parts.pop(), self.parts.is_empty()) {
             (Some(Part::Own(bytes) | Part::Shared(_, bytes)), true) => bytes.into(),
-            (last, _) => self.parts.iter().chain(&last).flat_map(|part| part.bytes()).copied().collect(),
+            (last, _) => self.parts.iter().chain(&last).flat_map(Part::bytes).copied().collect(),
         }
     }
 
