@@ -76,11 +76,13 @@ impl AuditBundle {
         for (index, BundledEntry { bytes, path }) in &self.entries {
             out.extend(index.to_be_bytes());
             out.push(u8::try_from(path.len()).unwrap_or(u8::MAX));
-            path.iter().for_each(|hash| out.extend(hash.0));
+            out.extend(path.iter().flat_map(|hash| hash.0));
             put_field(&mut out, bytes);
         }
         put_count(&mut out, self.blobs.len());
-        self.blobs.values().for_each(|blob| put_field(&mut out, blob));
+        for blob in self.blobs.values() {
+            put_field(&mut out, blob);
+        }
         out
     }
 

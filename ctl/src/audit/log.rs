@@ -121,13 +121,13 @@ impl<K: std::hash::Hash + Eq + Copy, V> Kept<K, V> {
         if let Some(kept) = self.things.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
             return Ok(Arc::clone(kept));
         }
-        let made = Arc::new(make()?);
+        let new = Arc::new(make()?);
         let mut entries = self.things.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= self.most {
             entries.clear();
         }
-        entries.insert(name, Arc::clone(&made));
-        Ok(made)
+        entries.insert(name, Arc::clone(&new));
+        Ok(new)
     }
 }
 

@@ -138,8 +138,7 @@ fn show(args: &OneArgs) -> Result<Outcome, CtlError> {
 fn explain(args: &OneArgs) -> Result<Outcome, CtlError> {
     let log = open(&args.log)?;
     let record = log.record(args.index).map_err(CtlError::Gap)?;
-    let replayer = Replayer::new(root(&args.log)?, Some(log.identity()));
-    let replayed = replayer.replay(&log, args.index, &record);
+    let replayed = Replayer::new(root(&args.log)?, Some(log.identity())).replay(&log, args.index, &record);
     let mut tally = Tally::default();
     tally.add(args.index, Some(&record), replayed.clone());
     let stdout = if args.log.json {

@@ -120,7 +120,7 @@ impl Replayings<'_> {
         }
         text += &line("answers", "");
         for (answer, count) in answers {
-            text += &hang(&format!("{:>INDENT$}  ", count), INDENT + 2, answer);
+            text += &hang(&format!("{count:>INDENT$}  "), INDENT + 2, answer);
         }
         for (code, count) in gaps {
             text += &line("  cannot be told", &format!("{count} {code}"));

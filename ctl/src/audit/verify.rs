@@ -126,7 +126,9 @@ impl Check<'_> {
             (Err(refusal), hashes) => {
                 self.find(place, refusal);
                 let known = hashes.and_then(Result::ok);
-                known.iter().for_each(|hashes| self.append(hashes));
+                if let Some(hashes) = &known {
+                    self.append(hashes);
+                }
                 known.is_some()
             }
         }
@@ -208,7 +210,9 @@ impl Check<'_> {
             Ok(record) => {
                 self.life(index, &record);
                 let blobs: Vec<BlobId> = blobs(&record).filter(|id| self.seen.insert(*id)).collect();
-                blobs.into_iter().for_each(|id| self.blob(index, id));
+                for id in blobs {
+                    self.blob(index, id);
+                }
             }
         }
     }

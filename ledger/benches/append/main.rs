@@ -87,7 +87,7 @@ fn release(number: u64) -> Entry {
     let quote = Blob::new(noise(number, 5_000));
     let event_log = Blob::new(noise(number + (1 << 40), 6_000));
     let code = Part::shared(noise(1 << 50, 10_000));
-    let witness = Blob::of_parts(vec![Part::Own(noise(number + (1 << 41), 4_000)), code]);
+    let witness = Blob::of_parts(vec![Part::Own(noise(number + (1 << 41), 4_000).into()), code]);
     let (collateral, manifest) = (Blob::new(noise(1 << 51, 8_000)), Blob::new(noise(1 << 52, 2_000)));
     let blobs = vec![quote, event_log, witness, collateral, manifest];
     Entry { record: noise(number + (1 << 42), 700), blobs, priority: Priority::Release }

@@ -1,5 +1,6 @@
 //! What it costs to decide again: ten thousand recorded releases, each with a quote of its own, over the witness of a real
-//! chain with the real contracts. Fails when the promised rate is missed, or when one record is not the same.
+//! chain with the real contracts. Machines are noisy: the promise is a ratio within one run, to the work that a decision
+//! cannot avoid. Fails when it is missed, or when one record is not the same.
 #![allow(missing_docs, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 #[path = "../../../chain/tests/anvil_support/mod.rs"]
@@ -36,8 +37,11 @@ use kms_verdict::policy_document::{
 use kms_verdict::{BootEvidence, Circumstances, DecisionPolicy, Judge, RULES_VERSION, Verdict};
 
 const DECISIONS: u64 = 10_000;
-/// The least decisions in a second on one core.
-const PROMISED: f64 = 1500.0;
+/// How many decisions the unavoidable work is measured over.
+const SAMPLE: usize = 1000;
+/// The most that deciding a record again may cost, in the work that it cannot avoid: the evidence verified, the witness read
+/// and executed.
+const MAX_RATIO: f64 = 1.3;
 const COMPOSE: &[u8] = br#"{"manifest_version":2,"name":"shop","runner":"docker-compose"}"#;
 
 struct Store {
@@ -220,6 +224,36 @@ fn measure(node: &Node, store: &Store, threads: usize) -> f64 {
     rate
 }
 
+/// The seconds of what one decision cannot avoid.
+fn unavoidable(node: &Node, store: &Store) -> f64 {
+    let start = Instant::now();
+    for record in store.records.iter().take(SAMPLE) {
+        let Event::Decision(decision) = &record.event else { panic!("no decision") };
+        let bytes = |id: Option<BlobId>| store.blobs[&id.unwrap()].clone();
+        let evidence = &decision.evidence;
+        let (quote, log, manifest) =
+            (bytes(evidence.quote), bytes(evidence.event_log), bytes(evidence.os_image_manifest));
+        let binding = decision.binding.unwrap();
+        let binding = SessionBinding {
+            role: Role::App,
+            peer_nonce: binding.server_nonce,
+            own_nonce: binding.client_nonce,
+            own_spki: binding.client_spki,
+            peer_spki: binding.server_spki,
+            exporter: binding.exporter,
+        };
+        let presented =
+            BootEvidence { quote: &quote, event_log: &log, os_image_manifest: &manifest, binding };
+        let circumstances = Circumstances { now: record.time, out_of_date_since: None };
+        let app = node.judge.attest(&presented, &node.collateral, circumstances).unwrap();
+        let witness = Witness::decode(&bytes(evidence.witness)).unwrap();
+        assert!(app.conclude_from(node.judge.anchor(), &witness).denial().is_none());
+    }
+    #[allow(clippy::cast_precision_loss)]
+    let each = start.elapsed().as_secs_f64() / SAMPLE as f64;
+    each
+}
+
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let node = Node::new();
@@ -231,10 +265,19 @@ fn main() -> ExitCode {
         bytes / 1024,
         store.records[0].encode().len()
     );
-    let rate = (0..3).map(|_| measure(&node, &store, 1)).fold(0.0, f64::max);
+    let mut ratios: Vec<f64> = (0..3)
+        .map(|_| {
+            let least = unavoidable(&node, &store);
+            println!("what one decision cannot avoid: {:.0} µs", least * 1e6);
+            1.0 / measure(&node, &store, 1) / least
+        })
+        .collect();
     measure(&node, &store, 2);
-    if rate < PROMISED {
-        println!("MISSED: {rate:.0} decisions/s per core, at least {PROMISED} are promised");
+    ratios.sort_by(f64::total_cmp);
+    let ratio = ratios[1];
+    println!("{ratio:.2} of what a decision cannot avoid");
+    if ratio > MAX_RATIO {
+        println!("MISSED: at most {MAX_RATIO} is promised");
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS

@@ -65,7 +65,7 @@ impl Case<'_> {
         let who = Who::of(unattested.identity.as_deref());
         if let (Some(code), true) = (decision.outcome.code(), unattested.identity.is_some()) {
             // The node may have been unable to look into its memory of the platform, which comes before its appraisal.
-            if rests(code) == Rests::OnNode {
+            if rests(code) == Rests::Node {
                 return self.nodes_own(decision, who, code);
             }
         }
@@ -77,9 +77,9 @@ impl Case<'_> {
         let unnamed = || Gap::new(ReplayCode::EvidenceUnnamed, "no chain witness", "its digest");
         let code = decision.outcome.code().ok_or_else(unnamed)?;
         match rests(code) {
-            Rests::OnNode => self.nodes_own(decision, who, code),
-            Rests::OnChain => Err(unnamed().into()),
-            Rests::OnEvidence => Err(Replayed::different("outcome", code, "evidence that is in order")),
+            Rests::Node => self.nodes_own(decision, who, code),
+            Rests::Chain => Err(unnamed().into()),
+            Rests::Evidence => Err(Replayed::different("outcome", code, "evidence that is in order")),
         }
     }
 

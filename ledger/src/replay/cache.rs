@@ -24,12 +24,12 @@ impl<T> Cache<T> {
         if let Some(kept) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
             return Ok(Arc::clone(kept));
         }
-        let made = Arc::new(make()?);
+        let new = Arc::new(make()?);
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= MAX_ENTRIES {
             entries.clear();
         }
-        entries.insert(id, Arc::clone(&made));
-        Ok(made)
+        entries.insert(id, Arc::clone(&new));
+        Ok(new)
     }
 }

@@ -12,11 +12,9 @@ const ALLOW: &str = "allow";
 
 /// Refused where a record contradicts itself.
 pub(super) fn check(record: &Record) -> Result<(), Replayed> {
-    if let Some(head) = record.head {
-        if head.timestamp > record.time {
-            let least = format!("at least {}", head.timestamp);
-            return Err(Replayed::different("time", record.time, least));
-        }
+    if let Some(head) = record.head.filter(|head| head.timestamp > record.time) {
+        let least = format!("at least {}", head.timestamp);
+        return Err(Replayed::different("time", record.time, least));
     }
     let Event::Decision(decision) = &record.event else { return Ok(()) };
     if let Some(since) = decision.out_of_date_since.filter(|since| *since > record.time) {
@@ -59,20 +57,20 @@ fn json(value: &impl Serialize) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rests {
     /// On what was presented, and on collateral.
-    OnEvidence,
+    Evidence,
     /// On what the contracts say.
-    OnChain,
+    Chain,
     /// On the node: its limits, its heads, its providers. No evidence can show that.
-    OnNode,
+    Node,
 }
 
 /// What a denial with this code rests on. Codes that no verdict has are the node's own.
 pub(super) fn rests(code: &str) -> Rests {
     match Code::all().find(|known| known.as_str() == code).map(Code::class) {
         Some(DenyClass::Evidence | DenyClass::Platform | DenyClass::Collateral | DenyClass::Guest) => {
-            Rests::OnEvidence
+            Rests::Evidence
         }
-        Some(DenyClass::Contract) => Rests::OnChain,
-        _ => Rests::OnNode,
+        Some(DenyClass::Contract) => Rests::Chain,
+        _ => Rests::Node,
     }
 }

@@ -125,7 +125,7 @@ impl Replayer {
     }
 }
 
-impl<'a> Case<'a> {
+impl Case<'_> {
     /// What came of it; either way, so that the first finding ends it.
     fn replay(self) -> Result<Replayed, Replayed> {
         rules::check(self.record.node.rules)?;

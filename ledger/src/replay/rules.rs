@@ -75,7 +75,8 @@ mod tests {
     #[test]
     fn rule_changes__should_be_in_order_and_none_newer_than_the_rules() {
         assert!(RULE_CHANGES.is_sorted_by_key(|change| change.version));
-        assert!(RULE_CHANGES.iter().all(|change| (2..=RULES_VERSION).contains(&change.version)));
+        let newest = RULE_CHANGES.last().map_or(1, |change| change.version);
+        assert!(newest <= RULES_VERSION);
         assert!(check(0).is_err() && check(1).is_ok() && check(RULES_VERSION + 1).is_err());
     }
 }

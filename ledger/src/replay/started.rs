@@ -32,9 +32,9 @@ impl Case<'_> {
         let genuine = genuine.map_err(|reason| {
             Replayed::different("evidence", reason, "a genuine quote of this node over its log's key")
         })?;
-        let (found, stated) = (mr_aggregated(genuine.td()), self.record.node.measurement);
-        if found != stated {
-            return Err(Replayed::different("node.measurement", stated, found));
+        let (found, recorded) = (mr_aggregated(genuine.td()), self.record.node.measurement);
+        if found != recorded {
+            return Err(Replayed::different("node.measurement", recorded, found));
         }
         Ok(Replayed::Identical)
     }

@@ -13,6 +13,8 @@ const BY_EVIDENCE: u64 = 4;
 const BY_NODE: u64 = 6;
 const BY_CHAIN: u64 = 9;
 
+type Change = fn(&mut Decision);
+
 fn at(scene: &Scene, index: u64) -> String {
     name(&scene.replayer().replay(scene, index, &scene.records[usize::try_from(index).unwrap()]))
 }
@@ -29,7 +31,7 @@ fn deny(code: &str) -> Outcome {
 
 #[test]
 fn answer__should_be_noticed_when_it_is_another() {
-    let other: [(u64, fn(&mut Decision)); 10] = [
+    let other: [(u64, Change); 10] = [
         (RELEASE, |it| it.outcome = deny("contract-denied")),
         (RELEASE, |it| it.outcome = deny("tcb-not-accepted")),
         (RELEASE, |it| {
@@ -87,7 +89,7 @@ fn session__should_be_noticed_when_it_is_another() {
 
 #[test]
 fn allow__should_never_be_identical_without_any_of_its_evidence() {
-    let unnamed: [fn(&mut Decision); 5] = [
+    let unnamed: [Change; 5] = [
         |it| it.evidence.quote = None,
         |it| it.evidence.event_log = None,
         |it| it.evidence.os_image_manifest = None,

@@ -49,15 +49,17 @@ pub fn tree_files(origin: &str, entries: &[Vec<u8>], signer: &Signer) -> BTreeMa
     }
     for (number, chunk) in entries.chunks(TILE_WIDTH).enumerate() {
         let mut bundle = Vec::new();
-        chunk.iter().for_each(|entry| append_entry(&mut bundle, entry).unwrap());
+        for entry in chunk {
+            append_entry(&mut bundle, entry).unwrap();
+        }
         let first = (number * TILE_WIDTH) as u64;
         let tile = Tile::holding(TileKind::Entries, first, entries.len() as u64).unwrap();
         put(tile.to_string(), bundle);
     }
     let (size, root) = (entries.len() as u64, edge.root());
     let checkpoint = Checkpoint { origin: origin.parse().unwrap(), size, root };
-    let signed = SignedCheckpoint::sign(checkpoint, signer).unwrap();
-    put("checkpoint".to_owned(), signed.encode().into_bytes());
+    let note = SignedCheckpoint::sign(checkpoint, signer).unwrap();
+    put("checkpoint".to_owned(), note.encode().into_bytes());
     files
 }
 

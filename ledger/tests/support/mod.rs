@@ -2,7 +2,7 @@
 //! decided as a node does. Everything but keys of certificates follows from fixed seeds and times.
 //!
 //! Shared by the tests and the bench of this crate, and by those of `kmsctl`.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::needless_pass_by_value)]
 
 pub mod folder;
 #[path = "../../../chain/src/testing/world.rs"]
@@ -175,6 +175,7 @@ impl Scene {
         mr_aggregated(Quote::parse(&quote).unwrap().td())
     }
 
+    #[allow(clippy::unnecessary_wraps)]
     fn keep(&mut self, blob: Blob) -> Option<BlobId> {
         let bytes: Vec<u8> = blob.parts().iter().flat_map(|part| part.bytes().to_vec()).collect();
         let id = blob.id();

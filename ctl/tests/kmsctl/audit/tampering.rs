@@ -176,7 +176,9 @@ fn swapped_records__should_be_found_at_both_places() {
             .collect();
         entries.swap(4, 5);
         bytes.clear();
-        entries.iter().for_each(|entry| kms_ledger::tree::append_entry(bytes, entry).unwrap());
+        for entry in &entries {
+            kms_ledger::tree::append_entry(bytes, entry).unwrap();
+        }
     };
     log.with_file(BUNDLE, swap, |log| {
         let both = [found("record 4", "audit-entry-changed"), found("record 5", "audit-entry-changed")];
