@@ -104,7 +104,8 @@ impl Boot for BootService {
         request: Request<SignAppCertificateRequest>,
     ) -> Result<Response<SignAppCertificateResponse>, Status> {
         let connection = connection(&request)?;
-        let answer = certificate::sign(&self.node, &connection, request.into_inner()).await;
+        // On the heap: it is too large for the stack of whoever polls it.
+        let answer = Box::pin(certificate::sign(&self.node, &connection, request.into_inner())).await;
         answer.map(Response::new).map_err(|ended| refuse("SignAppCertificate", &connection, ended))
     }
 }

@@ -111,8 +111,8 @@ impl Session<Connected> {
                 let identity = app.identity();
                 draft.identify(identity);
                 draft.out_of_date_since(since);
-                let quota = node.quotas.take(identity.app_id, identity.device_id);
-                quota.inspect_err(|limited| node.books.count(limited.refused.code.as_str()))?;
+                let share = node.quotas.take(identity.app_id, identity.device_id);
+                share.inspect_err(|limited| node.books.count(limited.refused.code.as_str()))?;
                 Ok(Session { node, draft, state: Attested { app: *app } })
             }
         }
