@@ -93,7 +93,7 @@ impl ContractReader {
             let (latest, finalized) = self.heads()?;
             read(rpc, &self.anchor, question, latest, finalized, now).await
         };
-        let Failed { fault, unproven } = match self.first_answer(|rpc| attempt(rpc)).await {
+        let Failed { fault, unproven } = match self.first_answer(&attempt).await {
             Ok(outcome) => return outcome,
             Err(failed) => failed,
         };
@@ -109,7 +109,7 @@ impl ContractReader {
             let (latest, finalized) = self.heads()?;
             read_kms_info(rpc, &self.anchor, latest, finalized, now).await
         };
-        let answered = self.first_answer(|rpc| attempt(rpc)).await;
+        let answered = self.first_answer(attempt).await;
         answered.unwrap_or_else(|failed| Err(failed.fault.unwrap_or_else(no_provider)))
     }
 

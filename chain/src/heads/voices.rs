@@ -235,7 +235,9 @@ mod tests {
         let of = |prompt: &[&str], answers: Vec<Answer>| {
             let (awaited, prompt) = (hosts(&["a", "b", "c"]), hosts(prompt));
             let mut votes = Votes { threshold: 2, prompt, awaited, ..Votes::default() };
-            answers.into_iter().for_each(|answer| votes.take(answer));
+            for answer in answers {
+                votes.take(answer);
+            }
             votes.progress()
         };
         let honest = |host| answer(host, 1, Some(block(90, 0)));
