@@ -175,6 +175,17 @@ impl Anchor {
         Ok(VerifiedHead { header: evidence.header.clone(), level })
     }
 
+    /// The time, in Unix seconds: a clock's, but not before this head's, as far as the head itself may be ahead of that clock.
+    ///
+    /// A head that is further ahead moves nothing, so that [`Self::authenticate`] refuses it by the time that comes out.
+    /// The clock must not have been set by this head.
+    #[must_use]
+    pub fn time(&self, clock: u64, latest: &HeadEvidence) -> u64 {
+        let timestamp = latest.header.timestamp();
+        let believed = timestamp <= clock.saturating_add(self.freshness.max_future);
+        if believed { clock.max(timestamp) } else { clock }
+    }
+
     fn check_vouchers(&self, vouchers: &BTreeSet<String>) -> Result<(), ChainDeny> {
         let (known, threshold) = match &self.trust {
             HeadTrust::Dev => (vouchers.is_empty(), 0),
@@ -201,8 +212,8 @@ impl Anchor {
         }
         let ahead = timestamp.saturating_sub(now);
         if ahead > max_future {
-            let found = format!("{ahead} s in the future");
-            let expected = format!("at most {max_future} s");
+            let found = format!("{ahead} s ahead of the clock, which says {now}");
+            let expected = format!("at most {max_future} s ahead of a clock that is right");
             return Err(ChainDeny::new(ChainDenyCode::HeadFromFuture, found, expected));
         }
         Ok(())
@@ -278,9 +289,15 @@ mod tests {
 
     fn authenticate(vouchers: &[&str], level: Level, timestamp: u64) -> Result<VerifiedHead, ChainDenyCode> {
         let quorum = HeadTrust::Quorum { hosts: hosts(&["a", "b", "c"]), threshold: 2 };
+        anchor(quorum)
+            .unwrap()
+            .authenticate(level, &evidence(vouchers, timestamp), NOW)
+            .map_err(|deny| deny.code)
+    }
+
+    fn evidence(vouchers: &[&str], timestamp: u64) -> HeadEvidence {
         let header = BlockHeader::parse(header(B256::ZERO, 5, timestamp)).unwrap();
-        let evidence = HeadEvidence { header, vouchers: hosts(vouchers) };
-        anchor(quorum).unwrap().authenticate(level, &evidence, NOW).map_err(|deny| deny.code)
+        HeadEvidence { header, vouchers: hosts(vouchers) }
     }
 
     #[test]
@@ -301,6 +318,21 @@ mod tests {
         assert_eq!(check(Level::Finalized, NOW - 1801), Err(ChainDenyCode::FinalizedStale));
         assert_eq!(check(Level::Latest, NOW + 15), Ok(()));
         assert_eq!(check(Level::Latest, NOW + 16), Err(ChainDenyCode::HeadFromFuture));
+    }
+
+    #[test]
+    fn time__should_follow_a_head_no_further_than_it_may_be_ahead() {
+        let quorum = HeadTrust::Quorum { hosts: hosts(&["a"]), threshold: 1 };
+        let anchor = anchor(quorum).unwrap();
+        let latest = |timestamp| evidence(&["a"], timestamp);
+        for (timestamp, time) in [(NOW - 90, NOW), (NOW, NOW), (NOW + 15, NOW + 15), (NOW + 16, NOW)] {
+            assert_eq!(anchor.time(NOW, &latest(timestamp)), time);
+        }
+        // By the time that comes out, a head is refused or not as by the clock.
+        for (timestamp, accepted) in [(NOW + 15, true), (NOW + 16, false), (u64::MAX, false)] {
+            let head = latest(timestamp);
+            assert_eq!(anchor.authenticate(Level::Latest, &head, anchor.time(NOW, &head)).is_ok(), accepted);
+        }
     }
 
     #[test]

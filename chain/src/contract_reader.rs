@@ -2,20 +2,25 @@
 //!
 //! ```text
 //! HeadFeed ─▶ current heads ─┐
-//! Question, now ─────────────┴─▶ read from a provider ──fault of that provider──▶ read from the next ─▶ Reading
+//! Question, now ─────────────┴─▶ read from a provider ──its fault, or no answer for a while──▶ from the next as well ─▶ Reading
 //!                                                        └──the last one, and a proof was wrong──▶ once more
 //! ```
 //!
 //! A provider that fails or lies about one question costs time, not the answer: any provider's answer is believed for
-//! its proofs alone. A proof that does not hold is mostly bad luck, of a provider that answers from the next block: where
+//! its proofs alone. One that is silent costs [`ALONE_FOR`], and may still answer: whoever is first counts. A proof that does not hold is mostly bad luck, of a provider that answers from the next block: where
 //! no provider has answered, the first such one is asked once more. What the chain itself says, and what is wrong with
-//! the heads, no other answer would change. Called by the node and by guests that pin the chain. Threats: a provider that is down, slow,
-//! behind or lying.
+//! the heads, no other answer would change. Called by the node and by guests that pin the chain. Threats: a provider that
+//! is down, silent, slow, behind or lying.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use kms_attestation::refusal::DenyClass;
+use tokio::time::timeout;
 
 use crate::anchor::{Anchor, GrantAt, HeadEvidence, HeadTrust};
 use crate::deny::{ChainDeny, ChainDenyCode};
@@ -24,6 +29,10 @@ use crate::question::Question;
 use crate::reader::{InfoReading, ReadMemory, Reading, read_kms_info, read_with};
 use crate::rpc::Rpc;
 use crate::witness::Witness;
+
+/// How long a provider is asked alone before the next one is asked as well. A read takes an honest provider two rounds of
+/// 50-500 ms; a request of the node's callers has 20 s, so that several silent providers leave time for the others.
+pub const ALONE_FOR: Duration = Duration::from_secs(2);
 
 /// Reads what the contracts say, over several providers.
 pub struct ContractReader {
@@ -79,25 +88,16 @@ impl ContractReader {
 
     /// Asks at the heads as they are now; `now` in Unix seconds.
     ///
-    /// Makes at most one read more than there are providers, and waits for nothing in between; a deadline is the caller's
-    /// to set, by dropping the future. Refused with a code of class `Head`, or with the fault of the provider that was
-    /// asked last where every provider failed.
+    /// Makes at most one read more than there are providers; a deadline is the caller's to set, by dropping the future.
+    /// Refused with a code of class `Head`, or with the fault of the provider that failed last where every provider failed.
     pub async fn ask(&self, question: &Question, now: u64) -> Result<Reading, ChainDeny> {
-        let (mut fault, mut unproven) = (None, None);
-        for (index, rpc) in self.in_turn() {
-            let outcome = self.read(rpc, question, now).await;
-            match self.settle(index, rpc, outcome) {
-                Settled::Answer(outcome) => return outcome,
-                Settled::Fault(deny) => {
-                    if deny.code.class() == DenyClass::Proof {
-                        unproven.get_or_insert((index, rpc));
-                    }
-                    fault = Some(deny);
-                }
-            }
-        }
+        let attempt = async |rpc: &Rpc| self.read(rpc, question, now).await;
+        let Failed { fault, unproven } = match self.first_answer(&attempt).await {
+            Ok(outcome) => return outcome,
+            Err(failed) => failed,
+        };
         let Some((index, rpc)) = unproven else { return Err(fault.unwrap_or_else(no_provider)) };
-        let outcome = self.read(rpc, question, now).await;
+        let outcome = attempt(rpc).await;
         self.settle(index, rpc, outcome).into_result()
     }
 
@@ -110,16 +110,46 @@ impl ContractReader {
     /// Reads the root public keys that the contract publishes; `now` in Unix seconds. Refused as [`Self::ask`] is, or with
     /// what is wrong with them. No provider is asked twice: whoever reads this tries again.
     pub async fn kms_info(&self, now: u64) -> Result<InfoReading, ChainDeny> {
-        let mut fault = None;
-        for (index, rpc) in self.in_turn() {
+        let attempt = async |rpc: &Rpc| {
             let (latest, finalized) = self.heads()?;
-            let outcome = read_kms_info(rpc, &self.anchor, latest, finalized, now).await;
+            read_kms_info(rpc, &self.anchor, latest, finalized, now).await
+        };
+        let answered = self.first_answer(attempt).await;
+        answered.unwrap_or_else(|failed| Err(failed.fault.unwrap_or_else(no_provider)))
+    }
+
+    /// The first answer that counts. A provider that fails, or is silent for a while, has the next one asked as well.
+    async fn first_answer<'a, T, F>(
+        &'a self,
+        attempt: impl Fn(&'a Rpc) -> F,
+    ) -> Result<Result<T, ChainDeny>, Failed<'a>>
+    where
+        F: Future<Output = Result<T, ChainDeny>>,
+    {
+        let (mut turn, mut asked) = (self.in_turn(), FuturesUnordered::new());
+        let (mut failed, mut last_asked) = (Failed { fault: None, unproven: None }, None);
+        loop {
+            match turn.next() {
+                Some((index, rpc)) => {
+                    let answer = attempt(rpc);
+                    asked.push(async move { (index, rpc, answer.await) });
+                    last_asked = Some(rpc.host());
+                }
+                None if asked.is_empty() => return Err(failed),
+                None => {}
+            }
+            let Ok(Some((index, rpc, outcome))) = timeout(ALONE_FOR, asked.next()).await else {
+                if let Some(provider) = last_asked.take() {
+                    tracing::warn!(provider, "a provider has not answered for a while");
+                }
+                continue;
+            };
+            last_asked = None;
             match self.settle(index, rpc, outcome) {
-                Settled::Answer(outcome) => return outcome,
-                Settled::Fault(deny) => fault = Some(deny),
+                Settled::Answer(outcome) => return Ok(outcome),
+                Settled::Fault(deny) => failed.note(index, rpc, deny),
             }
         }
-        Err(fault.unwrap_or_else(no_provider))
     }
 
     /// The heads to ask at.
@@ -152,6 +182,23 @@ impl ContractReader {
         let (first, count) = (self.preferred.load(Ordering::Relaxed), self.providers.len());
         let indices = (first..first + count).map(move |index| index % count);
         indices.filter_map(|index| Some((index, self.providers.get(index)?.as_ref())))
+    }
+}
+
+/// Every provider failed, or there is none.
+struct Failed<'a> {
+    /// The last fault.
+    fault: Option<ChainDeny>,
+    /// The first provider whose proof was wrong.
+    unproven: Option<(usize, &'a Rpc)>,
+}
+
+impl<'a> Failed<'a> {
+    fn note(&mut self, index: usize, rpc: &'a Rpc, deny: ChainDeny) {
+        if deny.code.class() == DenyClass::Proof {
+            self.unproven.get_or_insert((index, rpc));
+        }
+        self.fault = Some(deny);
     }
 }
 

@@ -62,8 +62,8 @@ kms_attestation::deny_codes! {
             "The finalized head is older than policy accepts.",
             "Wait until the chain finalizes again, and check that the providers follow it.";
         HeadFromFuture = "head-from-future", Head,
-            "The head's timestamp is in the future.",
-            "Check the node's clock.";
+            "The head's timestamp is in the future of the node's clock.",
+            "Set the clock: it is behind. If it is right, find out why the providers show a chain of the future.";
         HeadRegressed = "head-regressed", Head,
             "The head is lower than one that was already seen.",
             "Use providers that follow the chain: these fell back.";

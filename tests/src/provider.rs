@@ -1,4 +1,4 @@
-//! An RPC provider: an address of this machine that passes on to a chain, to another chain, or to none.
+//! An RPC provider: an address of this machine that passes on to a chain, to another chain, or to none, or never answers.
 //!
 //! A node counts hosts, and a host is what stands in a URL: 127.0.0.2 and 127.0.0.3 are two of them.
 
@@ -16,6 +16,8 @@ pub enum Route {
     To(SocketAddr),
     /// Nowhere: it is down.
     Nowhere,
+    /// To somebody who takes every question and answers none.
+    Silence,
 }
 
 /// A provider. Ends when it is dropped.
@@ -57,7 +59,12 @@ impl Drop for Provider {
 }
 
 async fn pass_on(mut stream: TcpStream, mut routes: watch::Receiver<Route>) {
-    let Route::To(address) = *routes.borrow_and_update() else { return };
+    let route = *routes.borrow_and_update();
+    let address = match route {
+        Route::To(address) => address,
+        Route::Nowhere => return,
+        Route::Silence => return drop(routes.changed().await),
+    };
     let Ok(mut chain) = TcpStream::connect(address).await else { return };
     tokio::select! {
         _ = copy_bidirectional(&mut stream, &mut chain) => {}

@@ -14,11 +14,14 @@ use crate::anchor::HeadEvidence;
 use crate::deny::ChainDeny;
 
 mod feed;
+mod gather;
 pub(crate) mod provider;
 mod quorum;
+mod voices;
 mod watch;
 
 pub use feed::{FeedTiming, HeadFeed, POLL_EVERY};
+pub use gather::GRACE;
 pub use quorum::{CONFIRMATIONS, DevSource, QuorumSource};
 pub use watch::{Equivocation, HeadWatch, STALL_AFTER};
 

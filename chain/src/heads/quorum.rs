@@ -8,15 +8,29 @@
 //!
 //! Agreement is on the hash, the rest is proven from it. Two hosts of one name are one voice. A provider that fails is
 //! one voice less; two blocks at the finalized height are never outvoted but refused.
+//!
+//! A round ends as soon as every provider that is waited for has answered, or [`GRACE`](super::GRACE) after enough have; without enough,
+//! it lasts as long as an RPC may. Who missed the grace in round 1 is still asked in round 2, and waited for only where there
+//! is no quorum without it. So a silent provider costs a poll one grace, and two where it falls silent in between. What
+//! holds of a second finalized block:
+//!
+//! - shown in time in both rounds, it is refused in that very poll;
+//! - shown later, but within the time of an RPC, it is refused at the first poll that ends after it came (heads that were
+//!   accepted before it came have counted until then);
+//! - either way it is refused until that provider shows the agreed block, or fails: while a question to it hangs, its last
+//!   word stands;
+//! - never shown, it cannot be noticed. No late answer is ever a vote.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
 use std::sync::Arc;
 
 use alloy::primitives::B256;
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-use super::provider::{Tips, blocks, tips};
+use super::gather::{Progress, gather};
+use super::provider::{Tips, tips};
+use super::voices::Voices;
 use super::{HeadSource, Heads};
 use crate::anchor::{DEV_CHAIN_ID, HeadEvidence, HeadTrust, MAX_HOSTS};
 use crate::deny::{ChainDeny, ChainDenyCode};
@@ -33,6 +47,7 @@ pub struct QuorumSource {
     chain_id: u64,
     threshold: usize,
     confirmations: u64,
+    voices: Mutex<Voices>,
 }
 
 impl QuorumSource {
@@ -52,7 +67,7 @@ impl QuorumSource {
             let expected = format!("a majority of at most {MAX_HOSTS} providers, each with its own host");
             return Err(ChainDeny::new(ChainDenyCode::HeadUnauthenticated, found, expected));
         }
-        Ok(Self { providers, chain_id, threshold, confirmations })
+        Ok(Self { providers, chain_id, threshold, confirmations, voices: Mutex::default() })
     }
 
     /// The trust that an anchor needs to accept this source's heads.
@@ -62,31 +77,36 @@ impl QuorumSource {
         HeadTrust::Quorum { hosts, threshold: self.threshold }
     }
 
-    /// The answers of those that gave one, by host; refused where they are fewer than the threshold.
-    async fn ask_all<T, F>(&self, ask: impl Fn(Arc<Rpc>) -> F) -> Result<BTreeMap<String, T>, ChainDeny>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, ChainDeny>> + Send + 'static,
-    {
+    /// How far those have come that say so in time, by host; refused where they are fewer than the threshold.
+    async fn tips(&self) -> Result<BTreeMap<String, Tips>, ChainDeny> {
         let mut tasks = JoinSet::new();
         for rpc in &self.providers {
-            let (host, answer) = (rpc.host().to_owned(), ask(Arc::clone(rpc)));
-            tasks.spawn(async move { (host, answer.await) });
+            let (rpc, chain_id) = (Arc::clone(rpc), self.chain_id);
+            tasks.spawn(async move { (rpc.host().to_owned(), tips(&rpc, chain_id).await) });
         }
-        let (mut answers, mut last) = (BTreeMap::new(), None);
-        while let Some(done) = tasks.join_next().await {
-            match done {
-                Ok((host, Ok(answer))) => drop(answers.insert(host, answer)),
-                Ok((_, Err(deny))) => last = Some(deny),
-                Err(_) => {}
+        let (mut answers, mut last, mut awaited) = (BTreeMap::new(), None, self.providers.len());
+        gather(&mut tasks, |(host, answer)| {
+            awaited -= 1;
+            match answer {
+                Ok(tips) => drop(answers.insert(host, tips)),
+                Err(deny) => last = Some(deny),
             }
-        }
+            match answers.len() {
+                found if found >= self.threshold => Progress::Enough,
+                found if found + awaited >= self.threshold => Progress::Open,
+                _ => Progress::Decided,
+            }
+        })
+        .await;
         if answers.len() >= self.threshold {
             return Ok(answers);
         }
-        // With one provider its own fault says more than the count.
-        let too_few = too_few(answers.len(), self.threshold);
-        Err(last.filter(|_| self.providers.len() == 1).unwrap_or(too_few))
+        Err(self.or_its_own(last, too_few(answers.len(), self.threshold)))
+    }
+
+    /// With one provider its own fault says more than the count.
+    fn or_its_own(&self, fault: Option<ChainDeny>, deny: ChainDeny) -> ChainDeny {
+        fault.filter(|_| self.providers.len() == 1).unwrap_or(deny)
     }
 
     /// The highest height that enough providers have reached.
@@ -98,21 +118,18 @@ impl QuorumSource {
 
 impl HeadSource for QuorumSource {
     async fn heads(&self) -> Result<Heads, ChainDeny> {
-        let chain_id = self.chain_id;
-        let all: BTreeMap<String, Tips> =
-            self.ask_all(move |rpc| async move { tips(&rpc, chain_id).await }).await?;
+        let all = self.tips().await?;
         let latest = self.reached(all.values().map(|tips| tips.latest).collect());
         let finalized = self.reached(all.values().map(|tips| tips.finalized).collect());
         let heights = [latest.saturating_sub(self.confirmations).max(finalized), finalized];
-        let answers = self.ask_all(move |rpc| async move { blocks(&rpc, heights).await }).await?;
-        let (mut tops, mut finals) = (Vec::new(), Vec::new());
-        for (host, [top, finalized]) in answers {
-            tops.push((host.clone(), top));
-            finals.push((host, finalized));
-        }
+        let prompt: BTreeSet<String> = all.into_keys().collect();
+        let mut voices = self.voices.lock().await;
+        let votes = voices.votes(&self.providers, prompt, heights, self.threshold).await;
         // First what no honest pair of providers does.
-        let finalized = agree(finals, self.threshold, ChainDenyCode::HeadEquivocation)?;
-        let latest = agree(tops, self.threshold, ChainDenyCode::ProvidersDisagree)?;
+        let finalized = agree(votes.finals, self.threshold, ChainDenyCode::HeadEquivocation)
+            .map_err(|deny| self.or_its_own(votes.fault, deny))?;
+        voices.agree(&finalized.header)?;
+        let latest = agree(votes.tops, self.threshold, ChainDenyCode::ProvidersDisagree)?;
         Ok(Heads { latest, finalized })
     }
 }
@@ -124,6 +141,7 @@ fn agree(
     threshold: usize,
     disagreement: ChainDenyCode,
 ) -> Result<HeadEvidence, ChainDeny> {
+    let count = votes.len();
     let mut by_hash: BTreeMap<B256, HeadEvidence> = BTreeMap::new();
     for (host, header) in votes {
         let entry = by_hash
@@ -138,7 +156,7 @@ fn agree(
     match best.filter(|head| head.vouchers.len() >= threshold) {
         Some(head) if !split || disagreement == ChainDenyCode::ProvidersDisagree => Ok(head),
         _ if split => Err(ChainDeny::new(disagreement, seen, format!("{threshold} hosts with one block"))),
-        _ => Err(too_few(0, threshold)),
+        _ => Err(too_few(count, threshold)),
     }
 }
 

@@ -12,6 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 /// What the proxy answers with.
 pub(crate) enum Reply {
     Json(Value),
+    /// The same, after so long.
+    Late(Duration, Value),
     Raw(Vec<u8>),
     Status(u16),
     /// Nothing, for longer than any client waits.
@@ -28,6 +30,14 @@ pub(crate) fn honest() -> Lie {
 /// The same reply to everything.
 pub(crate) fn always(reply: impl Fn() -> Reply + Send + Sync + 'static) -> Lie {
     Arc::new(move |_, _| reply())
+}
+
+/// The same lie, told late.
+pub(crate) fn late(after: Duration, lie: Lie) -> Lie {
+    Arc::new(move |request, answer| match lie(request, answer) {
+        Reply::Json(answer) => Reply::Late(after, answer),
+        other => other,
+    })
 }
 
 /// Changes the results of one method; the lie sees the call's parameters.
@@ -108,6 +118,10 @@ async fn serve(mut stream: TcpStream, anvil: u16, blocks: Blocks, lie: Lie) {
     let answer = serde_json::from_slice(&forward(anvil, question.to_string().as_bytes()).await).unwrap();
     let (status, body) = match lie(&question, answer) {
         Reply::Json(answer) => (200, answer.to_string().into_bytes()),
+        Reply::Late(after, answer) => {
+            tokio::time::sleep(after).await;
+            (200, answer.to_string().into_bytes())
+        }
         Reply::Raw(body) => (200, body),
         Reply::Status(status) => (status, Vec::new()),
         Reply::Hang => return tokio::time::sleep(Duration::from_mins(10)).await,

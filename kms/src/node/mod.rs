@@ -63,9 +63,14 @@ pub struct Node {
 
 impl Node {
     /// The time, in Unix seconds: the clock's, but never before what collateral and the chain have proven.
+    ///
+    /// The chain's part is bounded by `chain.max_future_s`. A head beyond that moves nothing, and is refused as
+    /// `head-from-future` by the time that this gives: a node whose clock is behind stops, and its time is not for a quorum of
+    /// providers to make.
     pub(crate) fn now(&self) -> u64 {
-        let proven = self.chain.feed().current().map_or(0, |heads| heads.latest.header.timestamp());
-        self.collateral.now().max(proven)
+        let clock = self.collateral.now();
+        let heads = self.chain.feed().current().ok();
+        heads.map_or(clock, |heads| self.chain.anchor().time(clock, &heads.latest))
     }
 
     /// The certificate that new connections are shown.

@@ -60,10 +60,10 @@ impl Archive for Store {
 }
 
 impl Store {
-    fn keep(&mut self, blob: &Blob) -> Option<BlobId> {
+    fn keep(&mut self, blob: &Blob) -> BlobId {
         let bytes: Vec<u8> = blob.parts().iter().flat_map(|part| part.bytes().to_vec()).collect();
         self.blobs.entry(blob.id()).or_insert_with(|| bytes.into());
-        Some(blob.id())
+        blob.id()
     }
 }
 
@@ -134,11 +134,11 @@ impl Node {
                 panic!("denied")
             };
             let evidence = Evidence {
-                quote: store.keep(&Blob::new(quote.clone())),
-                event_log: store.keep(&Blob::new(log.clone())),
-                os_image_manifest: store.keep(&Blob::new(manifest.to_vec())),
-                collateral: store.keep(&Blob::new(self.collateral.source().to_json().into_bytes())),
-                witness: store.keep(&witness_blob(witness)),
+                quote: Some(store.keep(&Blob::new(quote.clone()))),
+                event_log: Some(store.keep(&Blob::new(log.clone()))),
+                os_image_manifest: Some(store.keep(&Blob::new(manifest.to_vec()))),
+                collateral: Some(store.keep(&Blob::new(self.collateral.source().to_json().into_bytes()))),
+                witness: Some(store.keep(&witness_blob(witness))),
                 certificate: None,
             };
             let decision = Decision {
@@ -150,7 +150,7 @@ impl Node {
                 who,
                 outcome: Outcome::allow(Subject::AppKeys, &allowed.decision),
             };
-            let policy = store.keep(&Blob::new(self.policy.to_json().into_bytes())).unwrap();
+            let policy = store.keep(&Blob::new(self.policy.to_json().into_bytes()));
             let event = Event::Decision(Box::new(decision));
             store.records.push(Arc::new(Record { time: self.now, node: stamp(policy), head: None, event }));
         }

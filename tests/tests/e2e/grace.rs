@@ -8,8 +8,13 @@ use kms_tests::wire::{Wire, refusal};
 use kms_tests::world::{App, World};
 use serde_json::{Value, json};
 
-/// The time of grace, in seconds: longer than any machine takes for this test. It passes on the chain's clock.
-const GRACE: u64 = 3600;
+/// The time of grace, in seconds: longer than a machine takes from the first sight of it to the last release within it.
+const GRACE: u64 = 45;
+/// What passes on the chain's clock, in seconds: more than the grace, and with what its blocks are ahead at most as much as
+/// a head may be.
+const PASSED: u64 = 50;
+/// How far a head may be ahead of the node's clock, in seconds: the most that can be configured.
+const MAX_FUTURE: u64 = 60;
 
 /// A guest on another host of the same kind as host 1.
 fn guest_on_its_like(world: &World, app: &App) -> Cvm {
@@ -29,7 +34,9 @@ fn out_of_date_since(node: &Node) -> Option<u64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn platform__should_have_its_grace_once_and_only_if_it_was_seen_up_to_date() {
     let world = World::new();
-    let mut node = world.node(&[&format!("policy.platform.grace_secs={GRACE}")]).await;
+    let (grace, max_future) =
+        (format!("policy.platform.grace_secs={GRACE}"), format!("chain.max_future_s={MAX_FUTURE}"));
+    let mut node = world.node(&[&grace, &max_future]).await;
     let app = world.app("ageing");
     let (seen, unseen) = (world.guest(&app), guest_on_its_like(&world, &app));
     world.seen_by(&node).await;
@@ -55,8 +62,8 @@ async fn platform__should_have_its_grace_once_and_only_if_it_was_seen_up_to_date
     until_granted(&node, &seen).await;
     assert_eq!(out_of_date_since(&node), Some(since));
 
-    // It is never earlier than the head says.
-    world.chain.pass(GRACE + 60);
+    // It is never earlier than a head says that is not too far ahead.
+    world.chain.pass(PASSED);
     let refused = until_refused(&node, &seen).await;
     assert_eq!(
         (refused.code.as_str(), refused.grpc),

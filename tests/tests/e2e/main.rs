@@ -16,6 +16,7 @@ mod admission;
 mod app_certificate;
 mod chain_pins;
 mod client;
+mod clock;
 mod codes;
 mod crash;
 mod dependencies;

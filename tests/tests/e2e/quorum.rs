@@ -1,8 +1,11 @@
 //! Heads that several providers vouch for: two of three are enough, none is believed alone, and nobody is believed who
 //! shows another chain.
 
+use std::time::{Duration, Instant};
+
 use kms_tests::asking::{until, until_granted, until_refused, until_refused_with};
 use kms_tests::chain::{Chain, Finality, Fork, Since};
+use kms_tests::guest::compose_hash;
 use kms_tests::node::Node;
 use kms_tests::provider::{Provider, Route};
 use kms_tests::wire::{Wire, granted};
@@ -11,6 +14,10 @@ use tonic_health::ServingStatus;
 
 /// As many blocks as no chain reaches during a test: what is ahead is not passed over for being behind.
 const AHEAD: u64 = 100;
+/// How long the latest head may stand still.
+const STALL: Duration = Duration::from_secs(6);
+/// Less than one RPC may take: who waits for a silent provider takes longer.
+const SOON: Duration = Duration::from_secs(7);
 
 /// A chain behind three providers.
 struct Scene {
@@ -31,8 +38,8 @@ impl Scene {
     async fn node(&self) -> Node {
         let urls = self.providers.each_ref().map(Provider::url);
         let rpc = format!("chain.rpc={urls:?}");
-        let settings =
-            ["chain.insecure_dev_chain=false", "chain.quorum=2", "chain.stall_after_s=6", rpc.as_str()];
+        let stall = format!("chain.stall_after_s={}", STALL.as_secs());
+        let settings = ["chain.insecure_dev_chain=false", "chain.quorum=2", stall.as_str(), rpc.as_str()];
         self.world.node(&settings).await
     }
 
@@ -87,6 +94,35 @@ async fn quorum__should_release_while_two_of_three_providers_answer() {
 
     scene.lead(1, Route::Nowhere);
     scene.refuses_from_the_start(&mut node, "head-unauthenticated", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quorum__should_see_a_revocation_in_time_beside_a_provider_that_is_silent() {
+    let scene = Scene::new().await;
+    let node = scene.node().await;
+    let app = scene.world.app("silence");
+    let cvm = scene.world.guest(&app);
+    scene.world.seen_by(&node).await;
+    until_granted(&node, &cvm).await;
+
+    // The one that is asked first, for heads and for proofs.
+    scene.lead(0, Route::Silence);
+    scene.world.seen_by(&node).await;
+    until_granted(&node, &cvm).await;
+    scene.world.chain.revoke_code(app.id, compose_hash(&app.compose));
+    let revoked = Instant::now();
+    let refused = until_refused(&node, &cvm).await;
+    assert_eq!(refused.code, "contract-denied", "{refused:?}");
+    assert!(revoked.elapsed() < SOON, "{:?}", revoked.elapsed());
+
+    // Heads of a quorum go on while it is silent, without a pause in which the feed would count as stalled.
+    scene.world.chain.allow_code(app.id, compose_hash(&app.compose));
+    until_granted(&node, &cvm).await;
+    let start = Instant::now();
+    while start.elapsed() < STALL * 2 {
+        granted(Wire::connect(node.address()).await.boot_as(&cvm).await);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
