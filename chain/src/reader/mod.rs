@@ -124,7 +124,8 @@ pub(crate) async fn read_with(
     let gathering = Gathering { rpc, anchor, witness, probes, contracts, max_slots: MAX_SLOTS, rounds: 0 };
     let app = matches!(question, Question::App(_)).then_some(question.boot_info().appId);
     let Gathered { found: (decision, footprint), witness, rounds } =
-        gathering.complete(app, footprint, prune_noting).await?;
+        // On the heap: several readings may be under way in one caller, each some kilobytes.
+        Box::pin(gathering.complete(app, footprint, prune_noting)).await?;
     if rounds > 0 {
         memory.note(question, &witness, footprint);
     }
