@@ -138,10 +138,7 @@ fn shown(cvm: &Cvm, wire: &Wire, opened: &Opened) -> GetAppKeysRequest {
 /// Refusals of every kind that a guest can bring about.
 async fn refusals(world: &World, node: &Node, app: &App) {
     let honest = world.guest(app);
-    // Blocks come while it is decided: the record is of the moment when that began.
-    world.simulated.pccs_slow(Duration::from_secs(1));
     refused_with(node, "contract-denied", |wire, opened| shown(&world.guest_on(app, 2), wire, opened)).await;
-    world.simulated.pccs_fault("none");
     let other = world.guest(&App { id: app.id, compose: compose("something else") });
     let foreign = other.event_log().to_json().into_bytes();
     refused_with(node, "rtmr3-mismatch", |wire, opened| GetAppKeysRequest {
@@ -166,7 +163,12 @@ async fn refusals(world: &World, node: &Node, app: &App) {
     }
     // What the node cannot decide: it gets no collateral for that host.
     world.simulated.pccs_fault("garbage");
-    until_refused_with(node, &world.guest_on(app, COLD_HOST), "collateral-unavailable").await;
+    let cold = world.guest_on(app, COLD_HOST);
+    until_refused_with(node, &cold, "collateral-unavailable").await;
+    // Blocks come while it is decided: the record is of the moment when that began.
+    world.chain.seconds_between_blocks(1);
+    world.simulated.pccs_slow(Duration::from_secs(2));
+    until_refused_with(node, &cold, "contract-denied").await;
     world.simulated.pccs_fault("none");
 }
 
