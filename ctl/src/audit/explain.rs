@@ -211,7 +211,7 @@ impl Explained<'_> {
             }
             Replayed::Consistent { code } => {
                 let text = format!(
-                    "Attested; refused by the node's own state: {}. No evidence can show that state, and nothing was released.",
+                    "Refused by the node's own state: {}. No evidence can show that state, and nothing was released.",
                     printable(code)
                 );
                 (Mark::Stated, text)
@@ -236,9 +236,15 @@ impl Explained<'_> {
     /// What identical evidence proves; anything else is only said.
     fn proven(&self) -> Mark {
         match self.replayed {
-            Replayed::Identical | Replayed::Consistent { .. } => Mark::Fine,
+            Replayed::Identical => Mark::Fine,
+            Replayed::Consistent { .. } if self.attested() => Mark::Fine,
             _ => Mark::Claimed,
         }
+    }
+
+    /// Without collateral nothing was attested, and nothing can be again.
+    fn attested(&self) -> bool {
+        matches!(&self.record.event, Event::Decision(decision) if decision.evidence.collateral.is_some())
     }
 
     fn section(&self, title: &str, body: &str) -> String {

@@ -29,9 +29,10 @@ pub(super) async fn sign(
     let request =
         LeafRequest::from_csr(&request.certificate_request, lifetime).map_err(Refusal::lift::<Code>)?;
     node.quotas.take(identity.app_id, identity.device_id)?;
-    let now = node.now();
+    let moment = node.moment();
+    let now = moment.time;
     let budget = Budget::Device(identity.device_id);
-    let mut draft = Draft::new(Subject::AppCertificate, now);
+    let mut draft = Draft::new(Subject::AppCertificate, moment);
     draft.follow(record);
     draft.identify(&identity);
     let reading = match node.chain.ask(&question, now).await {

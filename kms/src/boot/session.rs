@@ -70,7 +70,7 @@ impl Session<Connected> {
         let challenge = connection.take_challenge().map_err(no_challenge)?;
         node.standing.check()?;
         let binding = connection.client_binding(&challenge, client);
-        let mut draft = Draft::new(Subject::AppKeys, node.now());
+        let mut draft = Draft::new(Subject::AppKeys, node.moment());
         draft.bind(&binding);
         Ok(Self { node: Arc::clone(node), draft, state: Connected { binding } })
     }

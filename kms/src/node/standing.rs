@@ -95,7 +95,7 @@ fn not_allowed(why: &Refused) -> Refused {
 impl Node {
     /// Judges this node's own evidence, and asks the chain; what is found counts from now on. Recorded when it changes.
     pub(crate) async fn examine_itself(self: &Arc<Self>) -> Result<(), Refused> {
-        let mut draft = Draft::new(Subject::Node, self.now());
+        let mut draft = Draft::new(Subject::Node, self.moment());
         let outcome = self.examine(&mut draft).await;
         let found = outcome.as_ref().map(drop).map_err(Clone::clone);
         let before = self.standing.gist();

@@ -10,6 +10,7 @@ use kms_ledger::record::{Binding, Decision, Event, Evidence, Outcome, Subject, W
 use kms_ledger::store::{Appended, Priority, StoreFault};
 use kms_ledger::{Blob, BlobId, witness_blob};
 
+use super::Moment;
 use super::books::Budget;
 use crate::node::Node;
 use crate::refusal::{NodeCode, Refused};
@@ -19,12 +20,12 @@ use crate::refusal::{NodeCode, Refused};
 pub(crate) struct Draft {
     decision: Decision,
     blobs: Vec<Blob>,
-    now: u64,
+    moment: Moment,
 }
 
 impl Draft {
-    /// A draft about something without evidence so far; `now` in Unix seconds.
-    pub(crate) fn new(subject: Subject, now: u64) -> Self {
+    /// A draft about something without evidence so far.
+    pub(crate) fn new(subject: Subject, moment: Moment) -> Self {
         let unknown = Outcome::Deny { code: String::new(), found: String::new(), expected: String::new() };
         let decision = Decision {
             subject,
@@ -35,12 +36,12 @@ impl Draft {
             who: Who::Unknown,
             outcome: unknown,
         };
-        Self { decision, blobs: Vec::new(), now }
+        Self { decision, blobs: Vec::new(), moment }
     }
 
     /// The time of the decision, in Unix seconds.
     pub(crate) const fn now(&self) -> u64 {
-        self.now
+        self.moment.time
     }
 
     pub(crate) fn bind(&mut self, binding: &SessionBinding) {
@@ -126,7 +127,7 @@ impl Draft {
     ) -> Result<Appended, StoreFault> {
         let decision = Decision { outcome, ..self.decision.clone() };
         let event = Event::Decision(Box::new(decision));
-        node.recorder.append(node.entry(self.now, event, self.blobs.clone(), priority)).await
+        node.recorder.append(node.entry(self.moment, event, self.blobs.clone(), priority)).await
     }
 }
 

@@ -17,9 +17,9 @@ const CLOSE_BOOKS_EVERY: Duration = Duration::from_hours(1);
 impl Node {
     /// Records the start: the first record of each run, before anything is served.
     pub(crate) async fn record_start(&self, root_origin: RootOrigin) -> Result<(), StoreFault> {
-        let now = self.now();
+        let moment = self.moment();
         let root = self.root.public_keys();
-        let (evidence, blobs) = self.log_evidence(now).await;
+        let (evidence, blobs) = self.log_evidence(moment.time).await;
         let started = Started {
             root_origin,
             root_signer: root.signer.to_compressed(),
@@ -28,7 +28,7 @@ impl Node {
             evidence,
             insecure_settings: self.insecure_settings.clone(),
         };
-        let entry = self.entry(now, Event::Started(Box::new(started)), blobs, Priority::Release);
+        let entry = self.entry(moment, Event::Started(Box::new(started)), blobs, Priority::Release);
         self.recorder.append(entry).await.map(drop)
     }
 
@@ -65,7 +65,7 @@ impl Node {
     }
 
     async fn record_life(&self, event: Event) {
-        let entry = self.entry(self.now(), event, Vec::new(), Priority::Release);
+        let entry = self.entry(self.moment(), event, Vec::new(), Priority::Release);
         if let Err(fault) = self.recorder.append(entry).await {
             tracing::error!(%fault, "not recorded");
         }

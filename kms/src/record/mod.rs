@@ -78,11 +78,30 @@ impl Stamp {
     }
 }
 
+/// The moment that a record is about: the time that was decided by, and the head of that time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    /// Unix seconds.
+    pub(crate) time: u64,
+    head: Option<Block>,
+}
+
 impl Node {
-    /// An entry of the log about an event; `time` in Unix seconds.
-    fn entry(&self, time: u64, event: Event, mut blobs: Vec<Blob>, priority: Priority) -> Entry {
+    /// This moment. A decision takes a while, in which blocks come: the head that stands beside its time is the one of the
+    /// same moment, never a later one, else the record would contradict itself. A head that is too far ahead of this
+    /// node's clock counts for nothing, and is left out.
+    pub(crate) fn moment(&self) -> Moment {
+        // The head first: the time is not before it, unless it is too far ahead.
+        let head = self.head();
+        let time = self.now();
+        Moment { time, head: head.filter(|head| head.timestamp <= time) }
+    }
+
+    /// An entry of the log about an event.
+    fn entry(&self, moment: Moment, event: Event, mut blobs: Vec<Blob>, priority: Priority) -> Entry {
+        let Moment { time, head } = moment;
         blobs.push(self.stamp.policy.clone());
-        let record = Record { time, node: self.stamp.node.clone(), head: self.head(), event };
+        let record = Record { time, node: self.stamp.node.clone(), head, event };
         Entry { record: record.encode(), blobs, priority }
     }
 

@@ -4,9 +4,9 @@
 //! (a limit, a head that is too old, a provider that is down) cannot be shown by evidence: then everything before it must
 //! hold, and who asked must be who is recorded.
 
-use kms_attestation::{Role, SessionBinding};
+use kms_attestation::{DenyReason, Role, SessionBinding};
 use kms_chain::{ChainDeny, Witness};
-use kms_verdict::{AttestedApp, BootEvidence, Circumstances, Unattested, Verdict};
+use kms_verdict::{AttestedApp, BootEvidence, Circumstances, SessionQuote, Unattested, Verdict};
 
 use super::code::{Gap, ReplayCode};
 use super::consistency::{Rests, rests};
@@ -17,6 +17,12 @@ use crate::record::{Binding, Decision, Outcome, SealedIdentity, Who};
 
 impl Case<'_> {
     pub(super) fn app_keys(self, decision: &Decision) -> Result<Replayed, Replayed> {
+        if decision.evidence.collateral.is_none() {
+            return match self.session_quote(decision)? {
+                Err(reason) => self.compare(decision, Who::Unknown, refused(reason)),
+                Ok(_) => self.for_want_of_collateral(decision),
+            };
+        }
         let app = match self.attest(decision)? {
             Ok(app) => app,
             Err(unattested) => return self.unattested(decision, &unattested),
@@ -36,13 +42,26 @@ impl Case<'_> {
         self.compare(decision, who, outcome)
     }
 
+    /// The quote by its own words, which need no collateral: what is refused here, the node got no collateral for.
+    fn session_quote(&self, decision: &Decision) -> Result<Result<SessionQuote, DenyReason>, Gap> {
+        let binding = session_binding(bound(decision)?);
+        let quote = self.need("quote", decision.evidence.quote)?;
+        Ok(BootEvidence { quote: &quote, event_log: &[], os_image_manifest: &[], binding }.session_quote())
+    }
+
+    /// A decision without collateral: the node's own denial, since it could get none, of nobody who was proven.
+    pub(super) fn for_want_of_collateral(&self, decision: &Decision) -> Result<Replayed, Replayed> {
+        match decision.outcome.code() {
+            Some(code) if rests(code) == Rests::Node => self.nodes_own(decision, Who::Unknown, code),
+            _ => Err(Gap::new(ReplayCode::EvidenceUnnamed, "no collateral", "its digest").into()),
+        }
+    }
+
     /// Everything before the chain.
     pub(super) fn attest(&self, decision: &Decision) -> Result<Result<AttestedApp, Unattested>, Gap> {
         let judge = self.judge()?;
         let evidence = &decision.evidence;
-        let binding = decision.binding.as_ref().ok_or_else(|| {
-            Gap::new(ReplayCode::EvidenceUnnamed, "no session binding", "the binding of the session")
-        })?;
+        let binding = bound(decision)?;
         let quote = self.need("quote", evidence.quote)?;
         let event_log = self.need("event log", evidence.event_log)?;
         let os_image_manifest = self.need("OS-image manifest", evidence.os_image_manifest)?;
@@ -101,6 +120,12 @@ impl Case<'_> {
         let bytes = self.need("chain witness", Some(id))?;
         Ok(Witness::decode(&bytes))
     }
+}
+
+fn bound(decision: &Decision) -> Result<&Binding, Gap> {
+    let unnamed =
+        || Gap::new(ReplayCode::EvidenceUnnamed, "no session binding", "the binding of the session");
+    decision.binding.as_ref().ok_or_else(unnamed)
 }
 
 /// The binding as the client, who made the quote, saw it.

@@ -14,6 +14,9 @@ use crate::record::{Decision, Outcome, Who};
 impl Case<'_> {
     pub(super) fn node(self, decision: &Decision) -> Result<Replayed, Replayed> {
         let (judge, evidence) = (self.judge()?, &decision.evidence);
+        if evidence.collateral.is_none() {
+            return self.for_want_of_collateral(decision);
+        }
         let certificate = self.need("certificate", evidence.certificate)?;
         let manifest = self.need("OS-image manifest", evidence.os_image_manifest)?;
         let collateral = self.replayer.collateral(self.archive, evidence.collateral)?;

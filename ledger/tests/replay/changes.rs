@@ -119,6 +119,28 @@ fn allow__should_never_be_identical_without_any_of_its_evidence() {
 }
 
 #[test]
+fn collateral__should_be_missing_only_where_nothing_was_proven_by_it() {
+    let without = |index, change: fn(&mut Decision)| {
+        changed(index, |it| {
+            it.evidence.collateral = None;
+            change(it);
+        })
+    };
+    // What the quote says by its own words is looked at all the same.
+    let of_another_session = |it: &mut Decision| it.binding.as_mut().unwrap().client_nonce.0[0] ^= 1;
+    assert!(without(BY_NODE, of_another_session).contains("binding-mismatch"));
+    for index in [RELEASE, BY_EVIDENCE, BY_CHAIN] {
+        assert_eq!(without(index, |_| ()), "replay-evidence-unnamed", "{index}");
+    }
+    let none_to_be_had = |it: &mut Decision| {
+        it.who = Who::Unknown;
+        it.outcome = deny("collateral-unavailable");
+    };
+    assert!(without(BY_NODE, none_to_be_had).starts_with("consistent"));
+    assert!(without(BY_NODE, |it| it.outcome = deny("collateral-unavailable")).starts_with("different who"));
+}
+
+#[test]
 fn blob__should_be_noticed_with_any_byte_changed() {
     let mut scene = scene();
     let evidence = scene.decision(RELEASE).evidence;

@@ -14,6 +14,7 @@
 
 mod admission;
 mod app_certificate;
+mod audit;
 mod chain_pins;
 mod client;
 mod clock;
