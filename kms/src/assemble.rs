@@ -31,9 +31,9 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, RootSource};
 use crate::hardening::{Hardened, HardeningError};
-use crate::keys::{CertificateDeny, KeyError, RootSecret};
+use crate::keys::{CertificateDeny, KeyError, RootKeys, RootSecret};
 use crate::metrics::{Measured, Metrics};
-use crate::node::certificate::Issuer;
+use crate::node::certificate::{Issuer, NodeCertificate};
 use crate::node::history::History;
 use crate::node::{Node, Quotas, Standing, Workers};
 use crate::record::{Books, CollateralBlobs, LogIdentity, Stamp};
@@ -131,14 +131,7 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
         Issuer { root: &root, policy: &certificate_policy, names: &terms.names, lifetime: terms.lifetime };
     let now = collateral.now();
     let certificate = issuer.issue(&platform, now).await.map_err(StartError::Refused)?;
-    let own_quote =
-        Quote::parse(&certificate.quote().quote).map_err(|why| StartError::Refused(why.lift()))?;
-    let stamp = Stamp::new(
-        &config.node.name,
-        config.policy_document().to_json(),
-        root.epoch(),
-        mr_aggregated(own_quote.td()),
-    );
+    let stamp = stamp(config, &root, &certificate)?;
     let log_key = root.node_log_key(&config.node.name)?;
     let origin = log_origin(config);
     let log = LogIdentity::attest(&platform, origin.clone(), &log_key).await.map_err(StartError::Refused)?;
@@ -174,6 +167,13 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
     };
     node.record_start(root_origin).await?;
     Ok(Assembled { node: Arc::new(node), ledger, limits: limits.serve, terms })
+}
+
+/// What every record of this node says.
+fn stamp(config: &Config, root: &RootKeys, own: &NodeCertificate) -> Result<Stamp, StartError> {
+    let quote = Quote::parse(&own.quote().quote).map_err(|why| StartError::Refused(why.lift()))?;
+    let (policy, measurement) = (config.policy_document().to_json(), mr_aggregated(quote.td()));
+    Ok(Stamp::new(&config.node.name, policy, root.epoch(), measurement))
 }
 
 /// The log's name: which node of which KMS.

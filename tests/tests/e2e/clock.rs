@@ -27,10 +27,9 @@ async fn node__should_refuse_a_quorum_whose_head_is_far_ahead_of_its_clock() {
     let refused = until_refused_with(&node, &cvm, "head-from-future").await;
     assert_eq!(refused.grpc, tonic::Code::Unavailable, "{refused:?}");
     // The time of the decision is the node's own.
-    let (_, record) = node.decisions().pop().expect("a record");
-    assert_eq!(record["outcome"]["code"], "head-from-future");
-    let time = record["time"].as_u64().expect("a time in seconds");
-    assert!(time < unix_now() + FAR / 2, "{record}");
+    let entry = node.log().pop().expect("a record");
+    assert_eq!(entry.decision().expect("a decision")["outcome"]["code"], "head-from-future");
+    assert!(entry.record.time < unix_now() + FAR / 2, "{entry:?}");
 
     // One that starts like this does not serve, and says why.
     node.restart();
