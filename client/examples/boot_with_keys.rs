@@ -6,7 +6,7 @@ use std::path::Path;
 
 use kms_attestation::platform::{GuestAgent, Platform};
 use kms_attestation::{RootOfTrust, Verifier};
-use kms_client::boot::{BootRequest, Booted, Evidence, Pins, Retry, Trust, boot};
+use kms_client::boot::{BootRequest, Booted, Evidence, Pins, ReceiptWanted, Retry, Trust, boot};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,6 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         verifier: Verifier::new(root),
         fresh: true,
         certificate: None,
+        receipt: ReceiptWanted::No,
     };
     let nodes = [node.clone()];
     let report = |node: &str, error: &_| eprintln!("{node}: {error}");

@@ -81,6 +81,9 @@ pub(crate) enum CtlError {
     /// A file is no checkpoint of this log.
     #[error("{}: {refusal}; {fix}", .path.display(), fix = .refusal.code.fix())]
     Checkpoint { path: PathBuf, refusal: LedgerRefusal },
+    /// A receipt does not hold.
+    #[error("{}: {refusal}; {fix}", .path.display(), fix = .refusal.code.fix())]
+    Receipt { path: PathBuf, refusal: LedgerRefusal },
     /// A bundle has no tiles to make other proofs of.
     #[error("this is a bundle already; export from the log's files")]
     ExportOfBundle,
@@ -99,7 +102,9 @@ impl CtlError {
                 FailureKind::Refused => Exit::Refused,
                 FailureKind::Unfit => Exit::Usage,
             },
-            Self::Refused(_) | Self::Bundle { .. } | Self::Checkpoint { .. } => Exit::Refused,
+            Self::Refused(_) | Self::Bundle { .. } | Self::Checkpoint { .. } | Self::Receipt { .. } => {
+                Exit::Refused
+            }
             Self::Audit(error) => error.exit(),
             Self::Gap(gap) => match gap.code {
                 ReplayCode::BlobDamaged | ReplayCode::RecordUnproven => Exit::Refused,

@@ -12,7 +12,7 @@
 //! | `tree`, `hash` | the Merkle tree: tiles, bundles, its right edge, proofs |
 //! | `note`, `checkpoint` | what a log signs, and what witnesses sign beneath it |
 //! | `blob`, `blob_file` | evidence, by its name, and as a file |
-//! | `path`, `source`, `reader`, `proof` | reading a log so that only its key is believed |
+//! | `path`, `source`, `reader`, `proof`, `receipt` | reading a log so that only its key is believed |
 //! | `serve`, `witness`, `http` | the network: files served, witnesses asked and served |
 //!
 //! Owns the record's bytes, the log's files and their proofs. Decides nothing and never sees a secret. Called by
@@ -34,6 +34,7 @@ pub mod note;
 pub mod path;
 pub mod proof;
 pub mod reader;
+pub mod receipt;
 pub mod record;
 pub mod refusal;
 pub mod replay;
@@ -50,6 +51,7 @@ pub use log_key::log_key_report_data;
 pub use path::LogPath;
 pub use proof::LogProof;
 pub use reader::LogReader;
+pub use receipt::Receipt;
 pub use record::Record;
 pub use refusal::{LedgerCode, LedgerRefusal};
 pub use source::Source;

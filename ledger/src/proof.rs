@@ -47,6 +47,14 @@ impl LogProof {
         Self { index, path, entry: Some(entry), checkpoint: checkpoint.note().clone() }
     }
 
+    /// A proof as a node answers it: the hashes and the checkpoint, without the entry. Refused with `log-proof-malformed` where
+    /// there are more hashes than a tree has levels, or with `note-malformed`.
+    pub fn of_answer(index: u64, path: Vec<TreeHash>, checkpoint: &[u8]) -> Result<Self, LedgerRefusal> {
+        let checkpoint = SignedNote::decode(checkpoint)?;
+        let proof = Self { index, path, entry: None, checkpoint };
+        Some(proof).filter(|proof| proof.path.len() <= MAX_PROOF_HASHES).ok_or_else(malformed)
+    }
+
     /// Which entry, if the proof holds.
     #[must_use]
     pub const fn index(&self) -> u64 {
@@ -62,9 +70,14 @@ impl LogProof {
     /// Checks that the log with this key has this entry, and returns the checkpoint that says so. Refused with
     /// `log-proof-invalid`, and with what [`SignedCheckpoint::open`] refuses.
     pub fn verify(&self, entry: &[u8], key: &LogKey) -> Result<SignedCheckpoint, LedgerRefusal> {
+        self.verify_leaf(TreeHash::leaf(entry), key)
+    }
+
+    /// The same where only the entry's hash as a leaf is known.
+    pub fn verify_leaf(&self, leaf: TreeHash, key: &LogKey) -> Result<SignedCheckpoint, LedgerRefusal> {
         let signed = SignedCheckpoint::open(self.checkpoint.encode().as_bytes(), key)?;
         let head = signed.checkpoint();
-        verify_inclusion(self.index, head.size, TreeHash::leaf(entry), &self.path, head.root)?;
+        verify_inclusion(self.index, head.size, leaf, &self.path, head.root)?;
         Ok(signed)
     }
 

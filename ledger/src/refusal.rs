@@ -110,6 +110,9 @@ kms_attestation::deny_codes! {
         LogProofFile = "log-proof-malformed", Evidence,
             "The bytes are no proof file.",
             "Get the proof again: a file of c2sp.org/tlog-proof.";
+        Receipt = "receipt-malformed", Evidence,
+            "The bytes are not what is kept beside a receipt.",
+            "Give the receipt with the file that kms-client wrote beside it, both as they were written.";
         LogServer = "log-server-invalid", Node,
             "The log cannot be served with these certificates.",
             "Give a certificate chain with its key, and the CA of the auditors' certificates.";

@@ -64,6 +64,26 @@ pub enum BootError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// The node released, and its log does not show it.
+    #[error(
+        "receipt-invalid: the node does not show the release in its log: found {found} (expected {expected}); use another node, and tell whoever audits this one"
+    )]
+    ReceiptInvalid {
+        /// What the node answered.
+        found: String,
+        /// What proves the release.
+        expected: String,
+    },
+    /// No proof that the release is in the log could be had in time.
+    #[error(
+        "receipt-unavailable: no proof that the log has the release: {why}; ask again, or ask the log for record {index} later"
+    )]
+    ReceiptUnavailable {
+        /// What happened.
+        why: String,
+        /// The record's index, as the node named it.
+        index: u64,
+    },
     /// This guest gives no quote.
     #[error("quote-unavailable: {}; {}", .0.found(), .0.fix())]
     Quote(PlatformError),
@@ -130,7 +150,9 @@ impl BootError {
     pub fn kind(&self) -> FailureKind {
         match self {
             Self::Guest { .. } => FailureKind::Unfit,
-            Self::Unreachable { .. } | Self::Quote(_) => FailureKind::Undecided,
+            Self::Unreachable { .. } | Self::Quote(_) | Self::ReceiptUnavailable { .. } => {
+                FailureKind::Undecided
+            }
             Self::Denied(denial) if denial.transient => FailureKind::Undecided,
             Self::Node(deny) if deny.code.class() == DenyClass::Collateral => FailureKind::Undecided,
             #[cfg(feature = "chain")]

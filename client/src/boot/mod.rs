@@ -3,6 +3,7 @@
 //! ```text
 //! connect (TLS 1.3, fresh key) ─▶ Challenge ─▶ verify the node against the pins ─▶ own quote, bound to this session
 //!                      ─▶ GetAppKeys ─▶ verify the keys ─▶ SignAppCertificate, if asked for ─▶ verify the certificate
+//!                      ─▶ GetInclusionProof, if asked for ─▶ verify that the node's log has the release
 //! ```
 //!
 //! Which KMS it must be stands in pins ([`Pins`]), or on chain under a pinned contract (`ChainPins`), or in both ([`Trust`]).
@@ -19,6 +20,7 @@ mod info;
 mod keys;
 mod node;
 mod pins;
+mod receipt;
 mod retry;
 mod session;
 mod tls;
@@ -30,8 +32,10 @@ pub use chain::{ChainPins, ChainTrust, Providers};
 pub use error::{BootError, Denial, FailureKind};
 pub use info::{NodeInfo, node_info};
 pub use keys::{AppKeys, RecordReference};
+pub use kms_ledger::Receipt;
 pub use node::VerifiedNode;
 pub use pins::{PinError, Pins};
+pub use receipt::ReceiptWanted;
 pub use retry::{Retry, boot};
 pub use session::{BootRequest, Booted, Evidence, request_keys};
 pub use trust::Trust;

@@ -9,6 +9,7 @@ use kms_attestation::identity::mr_aggregated;
 use kms_attestation::ids::{AppId, Nonce, SpkiHash};
 use kms_attestation::platform::{Platform, QuoteProvider as _};
 use kms_attestation::{EventLog, Role, SessionBinding, Verifier};
+use kms_ledger::Receipt;
 use kms_proto::v1::boot_client::BootClient;
 use kms_proto::v1::{ChallengeRequest, ChallengeResponse, GetAppKeysRequest, NodeEvidence};
 use tokio::net::TcpStream;
@@ -21,11 +22,12 @@ use super::certificate::{AppCertificate, LeafRequest};
 use super::error::BootError;
 use super::keys::AppKeys;
 use super::node::{self, VerifiedNode};
+use super::receipt::{self, ReceiptWanted};
 use super::tls::{self, Connection};
 use super::trust::{Clock, Trust};
 
 /// The largest answer of a node, in bytes: its evidence with collateral.
-const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// The longest time for TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 /// The longest time for one call. A node may wait for its PCCS and the chain.
@@ -55,6 +57,8 @@ pub struct BootRequest {
     pub fresh: bool,
     /// A certificate to ask for with the keys.
     pub certificate: Option<LeafRequest>,
+    /// Whether to ask for a proof that the node's log has the release.
+    pub receipt: ReceiptWanted,
 }
 
 /// What a boot has brought.
@@ -65,6 +69,8 @@ pub struct Booted {
     pub node: VerifiedNode,
     /// The certificate, if one was asked for.
     pub certificate: Option<AppCertificate>,
+    /// The verified receipt, if one was asked for; or why it could not be had in time.
+    pub receipt: Option<Result<Receipt, BootError>>,
 }
 
 /// Asks one node, `host:port`; `now` in Unix seconds.
@@ -74,7 +80,8 @@ pub async fn request_keys(request: &BootRequest, node: &str, now: u64) -> Result
     let connected = timeout(CONNECT_TIMEOUT, tls::connect(node)).await;
     let (stream, connection) =
         connected.unwrap_or_else(|_| Err(BootError::unreachable(node, "no answer in time")))?;
-    let mut client = client(stream, node).await?;
+    let channel = channel(stream, node).await?;
+    let mut client = BootClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
     let client_nonce = random_nonce()?;
     let ask = ChallengeRequest { client_nonce: client_nonce.0.to_vec(), fresh: request.fresh };
     let challenge =
@@ -92,13 +99,10 @@ pub async fn request_keys(request: &BootRequest, node: &str, now: u64) -> Result
         let answer = answer.map_err(|status| BootError::of_status(node, &status))?.into_inner();
         certificate = Some(AppCertificate::check(answer, asked, &roots.ca_spki, clock.now())?);
     }
+    let receipt = receipt::obtain(channel, node, &keys.record, request.receipt).await?;
     let measurement = mr_aggregated(quote.td());
     let node = VerifiedNode { measurement, fresh: request.fresh, root_ca_spki: roots.ca_spki };
-    Ok(Booted { keys, node, certificate })
-}
-
-async fn client(stream: TlsStream<TcpStream>, node: &str) -> Result<BootClient<Channel>, BootError> {
-    Ok(BootClient::new(channel(stream, node).await?).max_decoding_message_size(MAX_ANSWER_BYTES))
+    Ok(Booted { keys, node, certificate, receipt })
 }
 
 /// gRPC on the connection that is there. It is never replaced by another: what is bound to it would not hold.

@@ -28,6 +28,9 @@ pub(crate) enum AuditCommand {
     /// Write records, with all that they rest on, to one file
     #[command(after_help = "Example:\n  kmsctl audit export log/ 17 18 --output case.bundle")]
     Export(ExportArgs),
+    /// Check a receipt of kms-client offline, and that a log still has what it shows
+    #[command(after_help = RECEIPT_HELP)]
+    Receipt(ReceiptArgs),
     /// Follow a log: alert on a fork, a rollback, and on releases
     #[command(after_help = WATCH_HELP)]
     Watch(WatchArgs),
@@ -45,6 +48,16 @@ checkpoints are kept. The state is the last checkpoint that was seen.
 
 Exit codes: 10 the log was forked or rolled back; 3 with --once, the source could
 not be had; 2 wrong usage.";
+
+const RECEIPT_HELP: &str = "\
+Example:
+  kmsctl audit receipt release --key kms.example/log+1a2b3c4d+AQ... --log log/
+
+Reads the two files that kms-client --receipt wrote: FILE and FILE.json. Without
+--log nothing but these files is read.
+
+Exit codes: 0 it holds; 10 it does not, or the log does not continue it; 3 the
+log could not be had; 2 wrong usage.";
 
 const WITNESS_HELP: &str = "\
 Example:
@@ -140,6 +153,22 @@ pub(crate) struct ExportArgs {
     /// Where to write
     #[arg(long, short, value_name = "FILE")]
     pub(super) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReceiptArgs {
+    /// The receipt; FILE.json is read too
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// The key that signs the log [default: the receipt's own, which only its receiver can rely on]
+    #[arg(long, value_name = "VKEY")]
+    pub(super) key: Option<LogKey>,
+    /// A log, a URL or a folder, that must continue the receipt's and have its record
+    #[arg(long, value_name = "LOG")]
+    pub(super) log: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

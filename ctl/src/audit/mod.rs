@@ -13,6 +13,7 @@ mod finding;
 mod log;
 mod lookup;
 mod progress;
+mod receipt;
 mod report;
 mod select;
 mod tally;
@@ -30,6 +31,7 @@ use std::time::Instant;
 use kms_attestation::RootOfTrust;
 use kms_ledger::SignedCheckpoint;
 use kms_ledger::audit_bundle::{AuditBundle, MAX_AUDIT_BUNDLE_BYTES};
+use kms_ledger::note::LogKey;
 use kms_ledger::replay::{Archive as _, Indices, Replayer, replay_all};
 
 pub(crate) use self::args::AuditCommand;
@@ -55,6 +57,7 @@ pub(crate) fn run(command: &AuditCommand) -> Result<Outcome, CtlError> {
         AuditCommand::Explain(args) => explain(args),
         AuditCommand::Search(args) => search(args),
         AuditCommand::Export(args) => export(args),
+        AuditCommand::Receipt(args) => receipt::receipt(args),
         AuditCommand::Watch(args) => watch::watch(args),
         AuditCommand::Witness(args) => witness::witness(args),
     }
@@ -67,14 +70,18 @@ fn root(args: &LogArgs) -> Result<RootOfTrust, CtlError> {
 }
 
 fn open(args: &LogArgs) -> Result<Log, CtlError> {
-    let path = PathBuf::from(&args.log);
+    open_at(&args.log, args.key.as_ref(), root(args)?)
+}
+
+fn open_at(place: &str, key: Option<&LogKey>, root: RootOfTrust) -> Result<Log, CtlError> {
+    let path = PathBuf::from(place);
     let parts = if path.is_file() {
         let bytes = input::read_at_most(&path, MAX_AUDIT_BUNDLE_BYTES as u64)?;
         Parts::Bundle(AuditBundle::decode(&bytes).map_err(|refusal| CtlError::Bundle { path, refusal })?)
     } else {
-        Parts::Files(Files::open(&args.log)?)
+        Parts::Files(Files::open(place)?)
     };
-    Ok(Log::open(parts, args.key.as_ref(), root(args)?)?)
+    Ok(Log::open(parts, key, root)?)
 }
 
 /// What could not be had is no answer.

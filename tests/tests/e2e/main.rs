@@ -27,6 +27,7 @@ mod grace;
 mod happy;
 mod metrics;
 mod quorum;
+mod receipts;
 mod refusals;
 mod relays;
 mod renewal;

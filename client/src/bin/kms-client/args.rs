@@ -10,6 +10,7 @@ use kms_client::boot::{Pins, Trust};
 
 use crate::chain::ChainArgs;
 use crate::leaf::LeafArgs;
+use crate::receipt::ReceiptArgs;
 use crate::{Failure, files};
 
 const EXITS: &str = "\
@@ -35,6 +36,8 @@ pub(crate) struct Args {
     chain: ChainArgs,
     #[command(flatten)]
     pub(crate) leaf: LeafArgs,
+    #[command(flatten)]
+    pub(crate) receipt: ReceiptArgs,
     /// The manifest of the OS image that this guest runs
     #[arg(long, value_name = "FILE")]
     pub(crate) os_image_manifest: PathBuf,

@@ -10,6 +10,7 @@ mod args;
 mod chain;
 mod files;
 mod leaf;
+mod receipt;
 
 use std::process::ExitCode;
 
@@ -67,11 +68,13 @@ async fn run(args: &Args) -> Result<(), Failure> {
         verifier: args.verifier()?,
         fresh: args.fresh,
         certificate: args.leaf.request()?,
+        receipt: args.receipt.wanted(),
     };
     let retry = Retry { give_up_after: args.give_up_after(), ..Retry::default() };
     let report = |node: &str, error: &BootError| eprintln!("{node}: {error}");
     let booted = boot(&request, &args.node, retry, report).await;
     let booted = booted.map_err(|error| Failure::boot(&error))?;
+    args.receipt.keep(booted.receipt.as_ref())?;
     destination.write(&booted.keys)?;
     if let (Some(folder), Some(asked), Some(got)) = (&args.out, &request.certificate, &booted.certificate) {
         files::write_certificate(folder, asked, got)?;
@@ -104,7 +107,7 @@ async fn announce(
 
 /// What is worth knowing, and is no secret.
 fn summary(booted: &Booted) -> String {
-    let Booted { keys, node, certificate } = booted;
+    let Booted { keys, node, certificate, receipt } = booted;
     let record = |record: &RecordReference| json!({ "index": record.index, "leaf_hash": hex::encode(record.leaf_hash) });
     json!({
         "app_id": keys.app_id,
@@ -112,6 +115,7 @@ fn summary(booted: &Booted) -> String {
         "node_measurement": node.measurement,
         "record": record(&keys.record),
         "certificate_record": certificate.as_ref().map(|certificate| record(&certificate.record)),
+        "receipt": matches!(receipt, Some(Ok(_))),
     })
     .to_string()
 }
