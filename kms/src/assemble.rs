@@ -36,9 +36,9 @@ use crate::metrics::{Measured, Metrics};
 use crate::node::certificate::{Issuer, NodeCertificate};
 use crate::node::history::History;
 use crate::node::{Node, Quotas, Standing, Workers};
-use crate::record::{Books, CollateralBlobs, LogIdentity, Stamp};
+use crate::record::{Books, CollateralBlobs, KeptLog, LogIdentity, Stamp};
 use crate::refusal::Refused;
-use crate::serve::{CertificateTerms, Listeners, ServeLimits};
+use crate::serve::{CertificateTerms, Listeners, LogListener, ServeLimits};
 use kms_client::secret::Secret;
 
 /// The largest OS-image manifest that is read, in bytes.
@@ -103,7 +103,7 @@ pub struct Assembled {
     /// The node.
     pub node: Arc<Node>,
     /// Its log of decisions.
-    pub ledger: Arc<Store>,
+    pub ledger: KeptLog,
     /// Its limits.
     pub limits: ServeLimits,
     /// What its certificates say.
@@ -150,7 +150,7 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
         history: History::open(&history).map_err(file("read", &history))?,
         recorder: Arc::new(Measured::new(Arc::clone(&ledger), Arc::clone(&metrics))),
         stamp,
-        books: Books::new(now),
+        books: Books::new(now, Arc::clone(&metrics)),
         collateral_blobs: CollateralBlobs::default(),
         log,
         root,
@@ -166,6 +166,7 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
         metrics,
     };
     node.record_start(root_origin).await?;
+    let ledger = KeptLog { store: ledger, keep_evidence: config.ledger.keep_evidence };
     Ok(Assembled { node: Arc::new(node), ledger, limits: limits.serve, terms })
 }
 
@@ -194,7 +195,14 @@ pub async fn bind(config: &Config) -> Result<Listeners, StartError> {
         Some(address) => Some(listen("metrics.address", address).await?),
         None => None,
     };
-    Ok(Listeners { services, metrics })
+    let log = match config.ledger.address {
+        Some(address) => {
+            let listener = listen("ledger.address", address).await?;
+            Some(LogListener { listener, blobs: config.ledger.serve_evidence })
+        }
+        None => None,
+    };
+    Ok(Listeners { services, metrics, log })
 }
 
 async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -95,6 +95,7 @@ fn run(config: &Config) -> ExitCode {
 
 async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn std::error::Error>> {
     let Assembled { node, ledger, limits, terms } = assembled;
+    let store = Arc::clone(&ledger.store);
     let listeners = bind(config).await?;
     // Before anybody is told that it serves, so that no signal finds the default action.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -104,6 +105,9 @@ async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn std::
     if let Some(metrics) = &listeners.metrics {
         tracing::info!(address = %metrics.local_addr()?, "serving metrics");
     }
+    if let Some(log) = &listeners.log {
+        tracing::info!(address = %log.listener.local_addr()?, evidence = ?log.blobs, "serving the log of decisions");
+    }
     tracing::info!(address = %listeners.services.local_addr()?, node = %config.node.name, policy = %config.policy_digest(), "serving");
     let shutdown = async move {
         tokio::select! {
@@ -112,9 +116,9 @@ async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn std::
         }
         tracing::info!("stopping");
     };
-    serve(node, Arc::clone(&ledger), listeners, limits, terms, shutdown).await?;
+    serve(node, ledger, listeners, limits, terms, shutdown).await?;
     // What was recorded to the very end, the stop too.
-    ledger.publish().await?;
+    store.publish().await?;
     Ok(())
 }
 

@@ -1,8 +1,9 @@
-//! A node at work: its services on one port, its metrics on another, and what it does by itself.
+//! A node at work: its services on one port, its metrics on another, its log on a third, and what it does by itself.
 //!
 //! ```text
 //! every minute      is this node still allowed?   collateral that is due     (more often while it is not)
 //! every half hour   a new certificate with a new quote
+//! every day         evidence that is too old goes, where the configuration says so
 //! ```
 //!
 //! Told to stop, it takes no new connection, finishes the requests in hand, and does not wait for peers that never end.
@@ -17,12 +18,13 @@ use std::time::Duration;
 use kms_attestation::event_log::MAX_EVENT_LOG_BYTES;
 use kms_attestation::image::MAX_MANIFEST_BYTES;
 use kms_attestation::quote::MAX_QUOTE_BYTES;
-use kms_ledger::store::Store;
+use kms_ledger::serve::{Blobs, serve_log};
 use kms_proto::v1::audit_server::AuditServer;
 use kms_proto::v1::boot_server::BootServer;
 use kms_proto::v1::public_server::PublicServer;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
@@ -36,7 +38,7 @@ use crate::metrics::{self, NodeState};
 use crate::node::certificate::Issuer;
 use crate::node::{CHECK_AGAIN_AFTER, CHECK_EVERY, Node};
 use crate::public::PublicService;
-use crate::record::keep_books;
+use crate::record::{KeptLog, keep_books, keep_evidence};
 use crate::refusal::Refused;
 use crate::server::{Attend, ConnectionLimits, ConnectionTimes, Entrance, Gate};
 
@@ -90,12 +92,22 @@ pub struct Listeners {
     pub services: TcpListener,
     /// Of its metrics, where they are served.
     pub metrics: Option<TcpListener>,
+    /// Of its log of decisions, where that is served.
+    pub log: Option<LogListener>,
+}
+
+/// Where the log is served over HTTP, for auditors and mirrors.
+pub struct LogListener {
+    /// The port.
+    pub listener: TcpListener,
+    /// Whether evidence is served there: it names hardware.
+    pub blobs: Blobs,
 }
 
 /// Serves until `shutdown` ends; then finishes the requests in hand, which takes at most the longest request.
 pub async fn serve(
     node: Arc<Node>,
-    ledger: Arc<Store>,
+    ledger: KeptLog,
     listeners: Listeners,
     limits: ServeLimits,
     terms: CertificateTerms,
@@ -118,12 +130,13 @@ pub async fn serve(
         tokio::spawn(keep_certificate(Arc::clone(&node), terms)),
     ];
     if let Some(listener) = listeners.metrics {
-        let registry = node.metrics.registry(NodeState { node: Arc::clone(&node), gate });
-        background.push(tokio::spawn(metrics::serve(listener, registry)));
+        let state = NodeState { node: Arc::clone(&node), gate, log: Arc::clone(&ledger.store) };
+        background.push(tokio::spawn(metrics::serve(listener, node.metrics.registry(state))));
     }
+    background.extend(attend_to_log(&node, &ledger, listeners.log));
     let boot =
         BootServer::new(BootService::new(Arc::clone(&node))).max_decoding_message_size(MAX_REQUEST_BYTES);
-    let audit = AuditServer::new(AuditService::new(ledger)).max_decoding_message_size(1024);
+    let audit = AuditServer::new(AuditService::new(ledger.store)).max_decoding_message_size(1024);
     let public = PublicServer::new(PublicService::new(Arc::clone(&node))).max_decoding_message_size(1024);
     let mut server = Server::builder()
         .layer(attend)
@@ -149,9 +162,19 @@ pub async fn serve(
         outcome = serving => outcome,
         () = out_of_time(stopped, limits.request) => Ok(()),
     };
-    background.iter().for_each(tokio::task::JoinHandle::abort);
+    background.iter().for_each(JoinHandle::abort);
     node.record_stop().await;
     outcome
+}
+
+/// What the log needs while the node runs, beside appends: to be served, and to get rid of old evidence.
+fn attend_to_log(node: &Arc<Node>, ledger: &KeptLog, listener: Option<LogListener>) -> Vec<JoinHandle<()>> {
+    let KeptLog { store, keep_evidence: keep } = ledger;
+    let served = listener.map(|LogListener { listener, blobs }| {
+        tokio::spawn(serve_log(listener, None, store.log_folder(), blobs))
+    });
+    let kept = keep.map(|keep| tokio::spawn(keep_evidence(Arc::clone(node), Arc::clone(store), keep)));
+    served.into_iter().chain(kept).collect()
 }
 
 /// Comes back when every request that was in hand at the stop must be over. A connection that is still open then has none,

@@ -102,6 +102,13 @@ impl Node {
         address.expect("a node with metrics.address")
     }
 
+    /// Where its log of decisions is served, if it is.
+    pub fn log_address(&self) -> SocketAddr {
+        let said = self.process.said();
+        let address = said.lines().find_map(|line| address_in(line, "serving the log of decisions"));
+        address.expect("a node with ledger.address")
+    }
+
     /// Its process.
     pub fn process(&self) -> &Process {
         &self.process

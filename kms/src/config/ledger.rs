@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kms_ledger::serve::Blobs;
+
 use super::reader::Section;
 use super::value::Bounds;
 
@@ -13,6 +15,11 @@ pub const DEFAULT_FOLDER: &str = "ledger";
 pub const RESERVE_MIB: Bounds = Bounds::new(512, 0, 1_048_576);
 /// How often what was recorded is published as static files, with a new checkpoint, in milliseconds.
 pub const PUBLISH_EVERY_MS: Bounds = Bounds::new(1_000, 10, 60_000);
+
+/// For how many days evidence is kept; without it, for ever. The first number is no default.
+pub const KEEP_EVIDENCE_DAYS: Bounds = Bounds::new(365, 1, 36_500);
+/// The seconds of a day.
+const DAY_SECS: u64 = 24 * 60 * 60;
 
 /// Where decisions are recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +32,10 @@ pub struct Ledger {
     pub publish_every: Duration,
     /// Where the log is served over HTTP; nowhere by default.
     pub address: Option<SocketAddr>,
+    /// Whether the evidence is served there too.
+    pub serve_evidence: Blobs,
+    /// How long evidence is kept; for ever by default.
+    pub keep_evidence: Option<Duration>,
 }
 
 impl Ledger {
@@ -34,6 +45,15 @@ impl Ledger {
             reserve_bytes: section.number("reserve_mib", RESERVE_MIB) << 20,
             publish_every: section.millis("publish_every_ms", PUBLISH_EVERY_MS),
             address: section.optional("address").given(),
+            serve_evidence: section.choice(
+                "serve_evidence",
+                ("withheld", Blobs::Withheld),
+                &[("served", Blobs::Served)],
+            ),
+            keep_evidence: section
+                .optional_number("keep_evidence_days", KEEP_EVIDENCE_DAYS)
+                .given()
+                .map(|days| Duration::from_secs(days * DAY_SECS)),
         }
     }
 }

@@ -233,10 +233,15 @@ impl Section<'_> {
         read.given().unwrap_or(bounds.default)
     }
 
+    /// A number within bounds that need not be given.
+    pub(super) fn optional_number(&mut self, key: &str, bounds: Bounds) -> Read<u64> {
+        let read = |sink: &mut Sink<'_>, node: &Node| bounds.read(sink, node);
+        self.read_as(key, None, read, u64::to_string)
+    }
+
     /// A number within bounds that has no default.
     pub(super) fn required_number(&mut self, key: &str, bounds: Bounds) -> Option<u64> {
-        let read = |sink: &mut Sink<'_>, node: &Node| bounds.read(sink, node);
-        let read = self.read_as(key, None, read, u64::to_string);
+        let read = self.optional_number(key, bounds);
         self.demand(key, &read, &bounds.expected());
         read.given()
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! requests, records, connections ──events──▶ Metrics ─┐
-//! node, gate ────────────────────asked when read──▶ NodeState ─┴─▶ Registry ─▶ page
+//! node, gate, log ───────────────asked when read──▶ NodeState ─┴─▶ Registry ─▶ page
 //! ```
 //!
 //! Counts always; the page exists only where an address is configured. Each label takes its values from a list in this
@@ -44,6 +44,7 @@ pub(crate) struct Metrics {
     request_seconds: Family<Labels<1>, Histogram>,
     releases: Family<Labels<1>, Counter>,
     denials: Family<Labels<2>, Counter>,
+    refusals_unstored: Counter,
     append_seconds: Histogram,
     append_failures: Counter,
     connections_refused: Family<Labels<1>, Counter>,
@@ -57,6 +58,7 @@ impl Default for Metrics {
             request_seconds: Family::new_with_constructor(histogram),
             releases: Family::default(),
             denials: Family::default(),
+            refusals_unstored: Counter::default(),
             append_seconds: histogram(),
             append_failures: Counter::default(),
             connections_refused: Family::default(),
@@ -104,6 +106,11 @@ impl Metrics {
         self.denials.get_or_create(&[("class", class), ("code", code)]).inc();
     }
 
+    /// A refusal is counted in the log's next record of counts, and has none of its own.
+    pub(crate) fn refusal_unstored(&self) {
+        self.refusals_unstored.inc();
+    }
+
     /// An append has come back.
     fn appended(&self, took: Duration) {
         self.append_seconds.observe(took.as_secs_f64());
@@ -121,6 +128,8 @@ impl Metrics {
         all.register("request_seconds", "How long requests took", self.request_seconds.clone());
         all.register("releases", "Releases on record", self.releases.clone());
         all.register("denials", "Denials on record", self.denials.clone());
+        let unstored = self.refusals_unstored.clone();
+        all.register("refusals_unstored", "Refusals without a record of their own", unstored);
         all.register("record_append_seconds", "How long appends took", self.append_seconds.clone());
         all.register("record_failures", "Records that did not get on disk", self.append_failures.clone());
         all.register(

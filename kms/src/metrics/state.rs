@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use kms_ledger::store::{Store, StoreState};
 use kms_verdict::RULES_VERSION;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
@@ -16,10 +17,11 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use crate::node::{Load, Node};
 use crate::server::Gate;
 
-/// The node, and its gate.
+/// The node, its gate, and its log of decisions.
 pub(crate) struct NodeState {
     pub(crate) node: Arc<Node>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) log: Arc<Store>,
 }
 
 impl fmt::Debug for NodeState {
@@ -35,6 +37,7 @@ impl Collector for NodeState {
         self.identity(&mut page)?;
         self.standing(&mut page)?;
         self.load(&mut page)?;
+        self.log(&mut page)?;
         self.heads(&mut page)?;
         self.collateral(&mut page)
     }
@@ -62,6 +65,15 @@ impl NodeState {
         page.gauge("verifications_running", "Verifications that run.", count(running))?;
         page.gauge("verifications_waiting", "Verifications that wait for a worker.", count(waiting))?;
         page.counter("verifications_shed", "Verifications that were turned away.", shed)
+    }
+
+    /// What is durable, what of it is published, and whether publication goes on.
+    fn log(&self, page: &mut Page<'_>) -> fmt::Result {
+        let StoreState { size, published, fault } = self.log.state();
+        page.gauge("log_entries", "Entries of the log of decisions.", size)?;
+        page.gauge("log_published_entries", "Entries that the latest checkpoint covers.", published)?;
+        let failing = u64::from(fault.is_some());
+        page.gauge("log_publication_failing", "1 while entries cannot be published, else 0.", failing)
     }
 
     /// No sample while there are no heads that count.

@@ -9,11 +9,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use kms_attestation::ids::DeviceId;
 use kms_ledger::record::{CodeCount, Unstored};
+
+use crate::metrics::Metrics;
 
 /// The refusals of one device that are recorded in a minute. Each takes some 40 KiB.
 pub const DENIALS_PER_DEVICE: NonZeroU32 = NonZeroU32::new(10).unwrap();
@@ -35,6 +37,7 @@ pub(crate) enum Budget {
 pub(crate) struct Books {
     open: Mutex<Open>,
     devices: DefaultKeyedRateLimiter<DeviceId>,
+    metrics: Arc<Metrics>,
 }
 
 struct Open {
@@ -45,10 +48,10 @@ struct Open {
 
 impl Books {
     /// Empty books; `now` in Unix seconds.
-    pub(crate) fn new(now: u64) -> Self {
+    pub(crate) fn new(now: u64, metrics: Arc<Metrics>) -> Self {
         let open = Open { since: now, counts: BTreeMap::new(), sampled: BTreeSet::new() };
         let devices = RateLimiter::keyed(Quota::per_minute(DENIALS_PER_DEVICE));
-        Self { open: Mutex::new(open), devices }
+        Self { open: Mutex::new(open), devices, metrics }
     }
 
     /// Whether this refusal is recorded; if not, it is counted.
@@ -71,6 +74,7 @@ impl Books {
 
     /// Counts a refusal that is not recorded.
     pub(crate) fn count(&self, code: &'static str) {
+        self.metrics.refusal_unstored();
         *self.open().counts.entry(code).or_default() += 1;
     }
 
@@ -95,7 +99,7 @@ mod tests {
 
     #[test]
     fn take__should_sample_each_code_once_in_a_period_and_count_the_rest() {
-        let books = Books::new(1);
+        let books = Books::new(1, Arc::default());
         assert!(books.take(Budget::Sample, "a") && books.take(Budget::Sample, "b"));
         assert!(!books.take(Budget::Sample, "a") && !books.take(Budget::Sample, "a"));
         let refusals = vec![CodeCount { code: "a".to_owned(), count: 2 }];
@@ -106,7 +110,7 @@ mod tests {
 
     #[test]
     fn take__should_give_each_device_its_budget() {
-        let books = Books::new(1);
+        let books = Books::new(1, Arc::default());
         let device = |n| Budget::Device(DeviceId([n; 32]));
         let recorded = (0..100).filter(|_| books.take(device(1), "a")).count();
         assert_eq!(recorded, DENIALS_PER_DEVICE.get() as usize);

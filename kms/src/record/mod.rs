@@ -16,6 +16,7 @@ mod collateral;
 mod draft;
 mod life;
 mod log_key;
+mod retention;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -33,6 +34,8 @@ pub(crate) use self::collateral::CollateralBlobs;
 pub(crate) use self::draft::{Draft, unrecorded};
 pub(crate) use self::life::keep_books;
 pub(crate) use self::log_key::LogIdentity;
+pub use self::retention::KeptLog;
+pub(crate) use self::retention::keep_evidence;
 use crate::keys::NodeId;
 use crate::node::{Node, SOFTWARE};
 

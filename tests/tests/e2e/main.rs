@@ -25,6 +25,7 @@ mod disks;
 mod finality;
 mod grace;
 mod happy;
+mod ledger;
 mod metrics;
 mod quorum;
 mod receipts;
