@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 use kms_attestation::refusal::{DenyClass, StableCode};
 use kms_client::env::EnvCode;
 use kms_client::signature::SignatureCode;
+use kms_ledger::LedgerCode;
+use kms_ledger::replay::ReplayCode;
 use kms_node::config::FaultCode;
 use kms_node::keys::KeyCode;
 use kms_node::refusal::Code;
@@ -20,7 +22,8 @@ Why something is refused. A code is part of the protocol: it is never renamed or
 beside it may improve. A refusal also says what was found and what was expected. Generated from the enums of codes.
 
 First what a node answers with, and what whoever judges evidence can find, by whose trouble it is. Then what never travels:
-what `kmsctl` and guests say of signatures and encrypted environments, and a node of its configuration and its keys. The codes
+what `kmsctl` and guests say of signatures and encrypted environments, a node of its configuration and its keys, and nodes,
+auditors and witnesses of a log. The codes
 of `kmsctl app` and `kmsctl kms` are in [owners.md](owners.md), those of `kms-client` alone in
 [OPERATING.md](OPERATING.md#7-clients).
 ";
@@ -48,6 +51,8 @@ fn sections() -> Vec<(&'static str, Vec<Row>)> {
         ("Environment: it cannot be encrypted or opened", rows(EnvCode::ALL)),
         ("Configuration: a node does not start with it", rows(FaultCode::ALL)),
         ("Keys: a node cannot make them", rows(KeyCode::ALL)),
+        ("Log: it cannot be written, served, read or believed", rows(LedgerCode::ALL)),
+        ("Replay: a recorded decision cannot be decided again", rows(ReplayCode::ALL)),
     ]);
     sections
 }
