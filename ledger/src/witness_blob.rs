@@ -33,12 +33,12 @@ fn parts(head: &[u8], codes: &[&Bytes]) -> Vec<Part> {
         if code.len() < SHARED_CODE_BYTES {
             own.extend_from_slice(code);
         } else {
-            parts.push(Part::Own(std::mem::take(&mut own).into()));
+            parts.push(Part::own(std::mem::take(&mut own)));
             parts.push(Part::shared(code.0.clone()));
         }
     }
     if !own.is_empty() {
-        parts.push(Part::Own(own.into()));
+        parts.push(Part::own(own));
     }
     parts
 }

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use self::certificate::{NodeCertificate, NodeQuote};
 use self::history::History;
 pub use self::quota::ReleaseLimits;
-pub(crate) use self::quota::{Limited, Quotas};
+pub(crate) use self::quota::{Limited, Quotas, Shares};
 pub(crate) use self::standing::Standing;
 pub use self::standing::{CHECK_AGAIN_AFTER, CHECK_EVERY, COUNTS_FOR};
 pub(crate) use self::workers::{Load, Workers};

@@ -1,10 +1,11 @@
 //! How often an app and a device may have keys. Counted only once both are proven: nobody can use up another's share.
 
+use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 use kms_attestation::ids::{AppId, DeviceId};
 
 use crate::refusal::{NodeCode, Refused};
@@ -21,11 +22,28 @@ pub struct ReleaseLimits {
     pub per_device: NonZeroU32,
 }
 
+/// A share of so many in a minute for each key. Their number is bounded: those whose share is whole again are forgotten.
+pub(crate) struct Shares<K: Hash + Eq + Clone>(DefaultKeyedRateLimiter<K>);
+
+impl<K: Hash + Eq + Clone> Shares<K> {
+    pub(crate) fn per_minute(share: NonZeroU32) -> Self {
+        Self(RateLimiter::keyed(Quota::per_minute(share)))
+    }
+
+    /// Takes one; or says when there will be one.
+    pub(crate) fn take(&self, key: &K) -> Result<(), NotUntil<<DefaultClock as Clock>::Instant>> {
+        if self.0.len() > FORGET_ABOVE {
+            self.0.retain_recent();
+        }
+        self.0.check_key(key)
+    }
+}
+
 /// The shares that are left.
 pub(crate) struct Quotas {
     clock: DefaultClock,
-    apps: DefaultKeyedRateLimiter<AppId>,
-    devices: DefaultKeyedRateLimiter<DeviceId>,
+    apps: Shares<AppId>,
+    devices: Shares<DeviceId>,
 }
 
 /// A refusal, and after which time it would be none.
@@ -39,8 +57,8 @@ impl Quotas {
     pub(crate) fn new(limits: ReleaseLimits) -> Self {
         Self {
             clock: DefaultClock::default(),
-            apps: RateLimiter::keyed(Quota::per_minute(limits.per_app)),
-            devices: RateLimiter::keyed(Quota::per_minute(limits.per_device)),
+            apps: Shares::per_minute(limits.per_app),
+            devices: Shares::per_minute(limits.per_device),
         }
     }
 
@@ -50,16 +68,13 @@ impl Quotas {
         self.take_from(&self.devices, &device, "device")
     }
 
-    fn take_from<K: std::hash::Hash + Eq + Clone>(
+    fn take_from<K: Hash + Eq + Clone>(
         &self,
-        shares: &DefaultKeyedRateLimiter<K>,
+        shares: &Shares<K>,
         key: &K,
         whose: &str,
     ) -> Result<(), Limited> {
-        if shares.len() > FORGET_ABOVE {
-            shares.retain_recent();
-        }
-        shares.check_key(key).map_err(|until| {
+        shares.take(key).map_err(|until| {
             let retry_after = until.wait_time_from(self.clock.now());
             let found = format!("no share of this {whose} left for {} ms", retry_after.as_millis());
             let refused = Refused::new(NodeCode::RateLimited.into(), found, "a share that is left");

@@ -11,16 +11,14 @@ use std::mem;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use kms_attestation::ids::DeviceId;
 use kms_ledger::record::{CodeCount, Unstored};
 
 use crate::metrics::Metrics;
+use crate::node::Shares;
 
 /// The refusals of one device that are recorded in a minute. Each takes some 40 KiB.
 pub const DENIALS_PER_DEVICE: NonZeroU32 = NonZeroU32::new(10).unwrap();
-/// How many devices are remembered before those whose budget is whole again are forgotten. Each takes some 60 bytes.
-const FORGET_ABOVE: usize = 10_000;
 
 /// What a refusal's record is paid from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +34,7 @@ pub(crate) enum Budget {
 /// The counts since the last record of them, and the budgets.
 pub(crate) struct Books {
     open: Mutex<Open>,
-    devices: DefaultKeyedRateLimiter<DeviceId>,
+    devices: Shares<DeviceId>,
     metrics: Arc<Metrics>,
 }
 
@@ -50,7 +48,7 @@ impl Books {
     /// Empty books; `now` in Unix seconds.
     pub(crate) fn new(now: u64, metrics: Arc<Metrics>) -> Self {
         let open = Open { since: now, counts: BTreeMap::new(), sampled: BTreeSet::new() };
-        let devices = RateLimiter::keyed(Quota::per_minute(DENIALS_PER_DEVICE));
+        let devices = Shares::per_minute(DENIALS_PER_DEVICE);
         Self { open: Mutex::new(open), devices, metrics }
     }
 
@@ -59,12 +57,7 @@ impl Books {
         let recorded = match budget {
             Budget::Own => true,
             Budget::Sample => self.open().sampled.insert(code),
-            Budget::Device(device) => {
-                if self.devices.len() > FORGET_ABOVE {
-                    self.devices.retain_recent();
-                }
-                self.devices.check_key(&device).is_ok()
-            }
+            Budget::Device(device) => self.devices.take(&device).is_ok(),
         };
         if !recorded {
             self.count(code);

@@ -109,8 +109,8 @@ impl Draft {
         }
         let outcome = Outcome::deny(&refused);
         match (self.append(node, outcome, Priority::Other).await, budget) {
-            // What proved nothing is refused in any case; that its sample is not kept changes nothing for the caller.
             (Err(fault), Budget::Device(_) | Budget::Own) => unrecorded(&fault),
+            // What proved nothing is refused in any case; that its sample is not kept changes nothing for the caller.
             (Err(_), Budget::Sample) => refused,
             (Ok(_), _) => {
                 node.metrics.denial_recorded(refused.code.as_str());
