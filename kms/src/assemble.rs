@@ -8,7 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
@@ -22,8 +22,9 @@ use kms_attestation::pccs::{
 use kms_attestation::platform::Platform;
 use kms_attestation::quote::Quote;
 use kms_chain::{Anchor, ContractReader, Rpc, RpcLimits};
+use kms_ledger::note::LogSigner as _;
 use kms_ledger::record::RootOrigin;
-use kms_ledger::store::{Store, StoreFault, StoreOptions};
+use kms_ledger::store::{Store, StoreFault, StoreKeys, StoreOptions};
 use kms_verdict::Judge;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -31,7 +32,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, RootSource};
 use crate::hardening::{Hardened, HardeningError};
-use crate::keys::{CertificateDeny, KeyError, RootKeys, RootSecret};
+use crate::keys::{CertificateDeny, KeyError, NodeLogKey, RootKeys, RootSecret};
 use crate::metrics::{Measured, Metrics};
 use crate::node::certificate::{Issuer, NodeCertificate};
 use crate::node::history::History;
@@ -135,8 +136,10 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
     let log_key = root.node_log_key(&config.node.name)?;
     let origin = log_origin(config);
     let log = LogIdentity::attest(&platform, origin.clone(), &log_key).await.map_err(StartError::Refused)?;
-    let (ledger, opened) =
-        Store::open(&config.ledger.folder, Box::new(log_key), store_options(config, origin))?;
+    let folder = log_folder(&config.ledger.folder, &config.root, &log_key);
+    let journal = root.node_journal_key(&config.node.name)?;
+    let keys = StoreKeys { signer: Box::new(log_key), journal };
+    let (ledger, opened) = Store::open(&folder, keys, store_options(config, origin))?;
     tracing::info!(?opened, "the log of decisions");
     let ledger = Arc::new(ledger);
     let history = state.join("platforms.json");
@@ -180,6 +183,14 @@ fn stamp(config: &Config, root: &RootKeys, own: &NodeCertificate) -> Result<Stam
 /// The log's name: which node of which KMS.
 fn log_origin(config: &Config) -> String {
     format!("{}/onchain-kms/{}/{:#x}", config.node.name, config.chain.chain_id, config.chain.contract)
+}
+
+/// Where the log is. A log belongs to its key: a root that is made at each start begins a log of its own, beside the others.
+fn log_folder(folder: &Path, root: &RootSource, key: &NodeLogKey) -> PathBuf {
+    match root {
+        RootSource::Generate => folder.join(hex::encode(key.public_key())),
+        RootSource::InsecureFile(_) => folder.to_owned(),
+    }
 }
 
 fn store_options(config: &Config, origin: String) -> StoreOptions {

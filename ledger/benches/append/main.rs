@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use kms_ledger::blob::Part;
 use kms_ledger::note::LogSigner;
-use kms_ledger::store::{Entry, Priority, StoreOptions};
+use kms_ledger::store::{Entry, JournalKey, Priority, StoreKeys, StoreOptions};
 use kms_ledger::{Blob, Store};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
@@ -112,7 +112,8 @@ impl Times {
 }
 
 fn open(folder: &Path) -> Arc<Store> {
-    Arc::new(Store::open(folder, Box::new(Signer::new()), options()).unwrap().0)
+    let keys = StoreKeys { signer: Box::new(Signer::new()), journal: JournalKey::new(&[3; 32]) };
+    Arc::new(Store::open(folder, keys, options()).unwrap().0)
 }
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);

@@ -20,6 +20,8 @@ use super::writer::Message;
 pub(super) enum Command {
     /// To publish all that is durable now.
     Publish(oneshot::Sender<Result<(), StoreFault>>),
+    /// To publish one round of it.
+    PublishSome(oneshot::Sender<Result<(), StoreFault>>),
     /// To remove evidence of old records.
     Prune(Before, oneshot::Sender<Result<Pruned, StoreFault>>),
 }
@@ -41,6 +43,7 @@ impl PublisherThread {
             match commands.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 // Whoever no longer waits asked in vain, and does no harm.
                 Ok(Command::Publish(done)) => drop(done.send(self.publish())),
+                Ok(Command::PublishSome(done)) => drop(done.send(self.publish_some())),
                 Ok(Command::Prune(before, done)) => drop(done.send(self.prune(before))),
                 Err(RecvTimeoutError::Timeout) => {
                     drop(self.publish());
@@ -53,6 +56,12 @@ impl PublisherThread {
 
     fn publish(&mut self) -> Result<(), StoreFault> {
         let outcome = self.publisher.publish(&self.shared);
+        self.shared.set_fault(outcome.clone().err());
+        outcome
+    }
+
+    fn publish_some(&mut self) -> Result<(), StoreFault> {
+        let outcome = self.publisher.publish_some(&self.shared);
         self.shared.set_fault(outcome.clone().err());
         outcome
     }

@@ -4,6 +4,7 @@
 //! to nobody else before both threads are gone. Threat: two processes that write one log.
 
 use std::fs::File;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -16,6 +17,8 @@ use crate::checkpoint::SignedCheckpoint;
 pub(super) struct Shared {
     durable: Mutex<Durable>,
     checkpoint: watch::Sender<Arc<SignedCheckpoint>>,
+    /// How many bytes of the journal were published.
+    published_bytes: AtomicU64,
     fault: Mutex<Option<StoreFault>>,
     _lock: Option<File>,
 }
@@ -28,7 +31,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     pub(super) fn new(durable: Durable, checkpoint: SignedCheckpoint, lock: Option<File>) -> Self {
         let (checkpoint, _) = watch::channel(Arc::new(checkpoint));
-        Self { durable: Mutex::new(durable), checkpoint, fault: Mutex::new(None), _lock: lock }
+        let (durable, fault) = (Mutex::new(durable), Mutex::new(None));
+        Self { durable, checkpoint, published_bytes: AtomicU64::new(0), fault, _lock: lock }
     }
 
     /// How far the journal is durable.
@@ -50,8 +54,15 @@ impl Shared {
         self.checkpoint.subscribe()
     }
 
-    pub(super) fn set_published(&self, checkpoint: SignedCheckpoint) {
+    /// The latest checkpoint, and how many bytes of the journal were published up to it.
+    pub(super) fn set_published(&self, checkpoint: SignedCheckpoint, bytes: u64) {
+        self.published_bytes.store(bytes, Ordering::Release);
         self.checkpoint.send_replace(Arc::new(checkpoint));
+    }
+
+    /// How many bytes of the journal are durable and not published.
+    pub(super) fn backlog(&self) -> u64 {
+        self.durable().bytes.saturating_sub(self.published_bytes.load(Ordering::Acquire))
     }
 
     /// Why the last round of publication failed, if it did.

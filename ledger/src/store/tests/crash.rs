@@ -250,7 +250,7 @@ fn open__should_refuse_the_folder_of_another_log() {
     let disk = SimDisk::from(log_of_250());
     let options =
         crate::store::StoreOptions { origin: "other.example".to_owned(), ..super::world::options() };
-    let refusal =
-        crate::store::open::open(std::sync::Arc::new(disk), super::world::signing(), &options).err().unwrap();
+    let (signing, key) = (super::world::signing(), super::world::journal_key());
+    let refusal = crate::store::open::open(std::sync::Arc::new(disk), signing, &key, &options).err().unwrap();
     assert_eq!(refusal.code.as_str(), "store-format", "{refusal}");
 }

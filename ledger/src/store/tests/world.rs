@@ -14,6 +14,7 @@ use crate::record::{Decision, Event, Evidence, NodeStamp, Outcome, Record, Subje
 use crate::store::disk::Disk;
 use crate::store::entry::{Entry, Prepared, Priority};
 use crate::store::fault::StoreFault;
+use crate::store::journal::JournalKey;
 use crate::store::publish::Publisher;
 use crate::store::shared::Shared;
 use crate::store::sign::Signing;
@@ -29,6 +30,10 @@ const SEGMENT_BYTES: u64 = 2000;
 
 pub(crate) fn signing() -> Signing {
     Signing::new(ORIGIN, Box::new(Signer::new(1))).unwrap()
+}
+
+pub(crate) fn journal_key() -> JournalKey {
+    JournalKey::new(&[1; 32])
 }
 
 pub(crate) fn options() -> StoreOptions {
@@ -97,7 +102,7 @@ pub(crate) struct Parts {
 
 impl Parts {
     pub(crate) fn open(disk: &SimDisk) -> Result<Self, StoreFault> {
-        let parts = open::open(Arc::new(disk.clone()), signing(), &options())?;
+        let parts = open::open(Arc::new(disk.clone()), signing(), &journal_key(), &options())?;
         let shared = Shared::new(parts.writer.durable(), parts.checkpoint, None);
         Ok(Self { writer: parts.writer, publisher: parts.publisher, shared, opened: parts.opened })
     }
