@@ -18,3 +18,4 @@ pub mod record;
 pub mod refusal;
 pub mod serve;
 pub mod server;
+mod witnesses;

@@ -24,7 +24,7 @@ pub(super) async fn sign(
     request: SignAppCertificateRequest,
 ) -> Result<SignAppCertificateResponse, Ended> {
     let Released { identity, question, record } = connection.released().ok_or_else(not_released)?;
-    node.standing.check()?;
+    node.may_release()?;
     let lifetime = Lifetime::from_secs(request.lifetime_seconds).map_err(Refusal::lift::<Code>)?;
     let request =
         LeafRequest::from_csr(&request.certificate_request, lifetime).map_err(Refusal::lift::<Code>)?;

@@ -8,6 +8,7 @@ use kms_ledger::serve::Blobs;
 
 use super::reader::Section;
 use super::value::Bounds;
+use super::witnesses::{self, Witnesses};
 
 /// The log's folder, in the state directory, by default.
 pub const DEFAULT_FOLDER: &str = "ledger";
@@ -36,6 +37,8 @@ pub struct Ledger {
     pub serve_evidence: Blobs,
     /// How long evidence is kept; for ever by default.
     pub keep_evidence: Option<Duration>,
+    /// Who watches the log; nobody by default.
+    pub witnesses: Option<Witnesses>,
 }
 
 impl Ledger {
@@ -54,6 +57,7 @@ impl Ledger {
                 .optional_number("keep_evidence_days", KEEP_EVIDENCE_DAYS)
                 .given()
                 .map(|days| Duration::from_secs(days * DAY_SECS)),
+            witnesses: witnesses::read(section),
         }
     }
 }

@@ -32,6 +32,7 @@ use crate::keys::{CertificatePolicy, RootKeys};
 use crate::metrics::{Measured, Metrics};
 use crate::record::{Books, CollateralBlobs, LogIdentity, Stamp};
 use crate::refusal::{NodeCode, Refused};
+use crate::witnesses::Witnesses;
 
 /// The version of this software.
 pub const SOFTWARE: &str = concat!("onchain-kms/", env!("CARGO_PKG_VERSION"));
@@ -59,6 +60,7 @@ pub struct Node {
     pub(crate) nonce_lifetime: Duration,
     pub(crate) insecure_settings: Vec<String>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) witnesses: Arc<Witnesses>,
 }
 
 impl Node {
@@ -71,6 +73,12 @@ impl Node {
         let clock = self.collateral.now();
         let heads = self.chain.feed().current().ok();
         heads.map_or(clock, |heads| self.chain.anchor().time(clock, &heads.latest))
+    }
+
+    /// Whether keys may leave this node at all. Refused with `log-contradicted`, `log-unwitnessed` or `node-not-allowed`.
+    pub(crate) fn may_release(&self) -> Result<(), Refused> {
+        self.witnesses.check(self.now())?;
+        self.standing.check()
     }
 
     /// The certificate that new connections are shown.

@@ -91,8 +91,12 @@ impl Draft {
         id
     }
 
-    /// Records that it is allowed, by what the chain said.
+    /// Records that it is allowed, by what the chain said. A release is refused here once more if the node may not make any:
+    /// a decision takes a while, in which a witness may have spoken.
     pub(crate) async fn allow(&self, node: &Node, chain: &ChainDecision) -> Result<Appended, Refused> {
+        if self.decision.subject != Subject::Node {
+            node.may_release().inspect_err(|refused| node.books.count(refused.code.as_str()))?;
+        }
         let outcome = Outcome::allow(self.decision.subject, chain);
         let appended =
             self.append(node, outcome, Priority::Release).await.map_err(|fault| unrecorded(&fault))?;

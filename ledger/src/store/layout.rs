@@ -8,7 +8,7 @@
 //! parts/        which blobs are parts of others, and so are never removed
 //! removed       before which entry evidence was removed
 //! log/          the log as it is served and mirrored: nothing else is in this folder
-//!   checkpoint  tile/…  blob/…  pruned
+//!   checkpoint  witnessed  tile/…  blob/…  pruned
 //! ```
 
 use std::io;
@@ -26,6 +26,8 @@ pub(super) const FORMAT: &str = "format";
 pub(super) const LOCK: &str = "lock";
 /// The latest checkpoint.
 pub(super) const CHECKPOINT: &str = "log/checkpoint";
+/// The latest checkpoint that a quorum of witnesses has cosigned.
+pub(super) const WITNESSED: &str = "log/witnessed";
 /// Before which entry evidence may be missing.
 pub(super) const PRUNED: &str = "log/pruned";
 /// Before which entry evidence was removed: where the next removal begins to look.
