@@ -3,10 +3,11 @@
 //! Believes the keys that the auditor gave, never those that the log's policy names. Threat: a log that is shown to this
 //! auditor alone.
 
+use std::collections::BTreeSet;
+
 use kms_attestation::refusal::Refusal;
+use kms_attestation::time::rfc3339;
 use kms_ledger::SignedCheckpoint;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::args::LogArgs;
 use super::finding::{AuditCode, Place};
@@ -15,7 +16,7 @@ use super::log::OpenError;
 /// Who has cosigned, and when, in Unix seconds.
 fn cosigned<'a>(signed: &SignedCheckpoint, args: &'a LogArgs) -> Vec<(&'a str, u64)> {
     // A key that is given twice is one voice.
-    let keys: std::collections::BTreeSet<_> = args.witnesses.iter().collect();
+    let keys: BTreeSet<_> = args.witnesses.iter().collect();
     keys.into_iter().filter_map(|key| Some((key.name().as_str(), signed.cosigned_at(key).ok()?))).collect()
 }
 
@@ -34,10 +35,6 @@ pub(super) fn check(signed: &SignedCheckpoint, args: &LogArgs) -> Result<(), Ope
 
 /// A line for people on who has cosigned, and when; nothing where no witness was asked for.
 pub(super) fn said(signed: &SignedCheckpoint, args: &LogArgs) -> String {
-    let at = |time: u64| {
-        let time = i64::try_from(time).ok().and_then(|time| OffsetDateTime::from_unix_timestamp(time).ok());
-        time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
-    };
-    let of = |(name, time): (&str, u64)| format!("cosigned by {name} at {}\n", at(time));
+    let of = |(name, time): (&str, u64)| format!("cosigned by {name} at {}\n", rfc3339(time));
     cosigned(signed, args).into_iter().map(of).collect()
 }
