@@ -37,7 +37,7 @@ use crate::metrics::{Measured, Metrics};
 use crate::node::certificate::{Issuer, NodeCertificate};
 use crate::node::history::History;
 use crate::node::{Node, Quotas, Standing, Workers};
-use crate::record::{Books, CollateralBlobs, KeptLog, LogIdentity, Stamp};
+use crate::record::{Books, CollateralBlobs, KeptLog, LogIdentity, Recorder, Stamp};
 use crate::refusal::Refused;
 use crate::serve::{CertificateTerms, Listeners, LogListener, ServeLimits};
 use crate::witnesses::{Guarded, Rounds, Witnesses};
@@ -112,8 +112,12 @@ pub struct Assembled {
     pub terms: CertificateTerms,
 }
 
-/// Puts a node together.
-pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled, StartError> {
+/// Puts a node together. It records through the door to its log that `door` makes.
+pub async fn assemble(
+    config: &Config,
+    hardened: &Hardened,
+    door: impl FnOnce(Arc<Store>) -> Arc<dyn Recorder>,
+) -> Result<Assembled, StartError> {
     let state = &config.node.state_dir;
     fs::create_dir_all(state).map_err(file("make the folder", state))?;
     let (root_origin, root) = root_secret(&config.root, hardened)?;
@@ -146,10 +150,10 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
         collateral,
         chain,
         history: History::open(&history).map_err(file("read", &history))?,
-        recorder: Arc::new(Measured::new(
-            Guarded::new(Arc::clone(&store), Arc::clone(&witnesses)),
+        recorder: Measured::new(
+            Arc::new(Guarded::new(door(Arc::clone(&store)), Arc::clone(&witnesses))),
             Arc::clone(&metrics),
-        )),
+        ),
         stamp,
         books: Books::new(now, Arc::clone(&metrics)),
         collateral_blobs: CollateralBlobs::default(),

@@ -8,6 +8,7 @@ pub mod assemble;
 mod audit;
 mod boot;
 pub mod config;
+pub mod daemon;
 pub mod hardening;
 pub mod keys;
 mod metrics;

@@ -29,8 +29,8 @@ pub use self::standing::{CHECK_AGAIN_AFTER, CHECK_EVERY, COUNTS_FOR};
 pub(crate) use self::workers::{Load, Workers};
 pub use self::workers::{OVERLOAD_PAUSE, WorkLimits};
 use crate::keys::{CertificatePolicy, RootKeys};
-use crate::metrics::Metrics;
-use crate::record::{Books, CollateralBlobs, LogIdentity, Recorder, Stamp};
+use crate::metrics::{Measured, Metrics};
+use crate::record::{Books, CollateralBlobs, LogIdentity, Stamp};
 use crate::refusal::{NodeCode, Refused};
 use crate::witnesses::Witnesses;
 
@@ -44,7 +44,7 @@ pub struct Node {
     pub(crate) collateral: CollateralCache,
     pub(crate) chain: ContractReader,
     pub(crate) history: History,
-    pub(crate) recorder: Arc<dyn Recorder>,
+    pub(crate) recorder: Measured,
     pub(crate) stamp: Stamp,
     pub(crate) books: Books,
     pub(crate) collateral_blobs: CollateralBlobs,

@@ -12,18 +12,18 @@ use super::Witnesses;
 use crate::record::{Appending, Recorder};
 
 /// A recorder that asks first whether the log still is what witnesses saw.
-pub(crate) struct Guarded<R> {
-    recorder: R,
+pub(crate) struct Guarded {
+    recorder: Arc<dyn Recorder>,
     witnesses: Arc<Witnesses>,
 }
 
-impl<R> Guarded<R> {
-    pub(crate) const fn new(recorder: R, witnesses: Arc<Witnesses>) -> Self {
+impl Guarded {
+    pub(crate) const fn new(recorder: Arc<dyn Recorder>, witnesses: Arc<Witnesses>) -> Self {
         Self { recorder, witnesses }
     }
 }
 
-impl<R: Recorder> Recorder for Guarded<R> {
+impl Recorder for Guarded {
     fn append(&self, entry: Entry) -> Appending<'_> {
         match self.witnesses.contradiction() {
             Some(refusal) => Box::pin(ready(Err(refusal))),
