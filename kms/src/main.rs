@@ -96,7 +96,7 @@ fn run(config: &Config) -> ExitCode {
 async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn std::error::Error>> {
     let Assembled { node, ledger, limits, terms } = assembled;
     let store = Arc::clone(&ledger.store);
-    let listeners = bind(config).await?;
+    let listeners = bind(config, &node).await?;
     // Before anybody is told that it serves, so that no signal finds the default action.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     for setting in config.insecure_settings() {
@@ -105,8 +105,12 @@ async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn std::
     if let Some(metrics) = &listeners.metrics {
         tracing::info!(address = %metrics.local_addr()?, "serving metrics");
     }
-    if let Some(log) = &listeners.log {
-        tracing::info!(address = %log.listener.local_addr()?, evidence = ?log.blobs, "serving the log of decisions");
+    for log in &listeners.log {
+        let (address, evidence) = (log.listener.local_addr()?, log.blobs);
+        match log.tls {
+            None => tracing::info!(%address, ?evidence, "serving the log of decisions"),
+            Some(_) => tracing::info!(%address, ?evidence, "serving auditors"),
+        }
     }
     tracing::info!(address = %listeners.services.local_addr()?, node = %config.node.name, policy = %config.policy_digest(), "serving");
     let shutdown = async move {
