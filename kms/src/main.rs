@@ -107,9 +107,10 @@ async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn std::
     }
     for log in &listeners.log {
         let (address, evidence) = (log.listener.local_addr()?, log.blobs);
-        match log.tls {
-            None => tracing::info!(%address, ?evidence, "serving the log of decisions"),
-            Some(_) => tracing::info!(%address, ?evidence, "serving auditors"),
+        if log.tls.is_some() {
+            tracing::info!(%address, ?evidence, "serving auditors");
+        } else {
+            tracing::info!(%address, ?evidence, "serving the log of decisions");
         }
     }
     tracing::info!(address = %listeners.services.local_addr()?, node = %config.node.name, policy = %config.policy_digest(), "serving");

@@ -15,9 +15,9 @@ use crate::refusal::{NodeCode, Refused};
 /// A decision on its way to the log, with its evidence. It ends in the log or in its counts: what is left of it then is an
 /// [`Appended`] or an [`Entered`].
 pub(crate) struct Draft {
-    decision: Decision,
+    decision: Box<Decision>,
     /// What was presented and looked up.
-    pub(crate) exhibits: Exhibits,
+    pub(crate) exhibits: Box<Exhibits>,
     moment: Moment,
 }
 
@@ -25,7 +25,7 @@ impl Draft {
     /// A draft about something without evidence so far.
     pub(crate) fn new(subject: Subject, moment: Moment) -> Self {
         let unknown = Outcome::Deny { code: String::new(), found: String::new(), expected: String::new() };
-        let decision = Decision {
+        let decision = Box::new(Decision {
             subject,
             binding: None,
             release: None,
@@ -33,8 +33,8 @@ impl Draft {
             out_of_date_since: None,
             who: Who::Unknown,
             outcome: unknown,
-        };
-        Self { decision, exhibits: Exhibits::default(), moment }
+        });
+        Self { decision, exhibits: Box::default(), moment }
     }
 
     /// The time of the decision, in Unix seconds.
@@ -86,7 +86,7 @@ impl Draft {
     async fn append(self, node: &Node, outcome: Outcome, priority: Priority) -> Result<Appended, Refused> {
         let Self { decision, exhibits, moment } = self;
         let (evidence, mut blobs) = exhibits.named();
-        let mut decision = Decision { evidence, outcome, ..decision };
+        let mut decision = Decision { evidence, outcome, ..*decision };
         if node.identities == Identities::Sealed {
             let (sealed, opening) = decision.seal(salt()?);
             decision = sealed;
