@@ -24,12 +24,14 @@ use kms_attestation::quote::Quote;
 use kms_chain::{Anchor, ContractReader, Rpc, RpcLimits};
 use kms_ledger::note::LogKey;
 use kms_ledger::record::RootOrigin;
+use kms_ledger::serve::Blobs;
 use kms_ledger::store::{Store, StoreFault, StoreOptions};
 use kms_verdict::Judge;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use crate::config::ledger::Auditors;
 use crate::config::{Config, RootSource};
 use crate::hardening::{Hardened, HardeningError};
 use crate::keys::{CertificateDeny, KeyError, NodeLogKey, RootKeys, RootSecret};
@@ -37,9 +39,10 @@ use crate::metrics::{Measured, Metrics};
 use crate::node::certificate::{Issuer, NodeCertificate};
 use crate::node::history::History;
 use crate::node::{Node, Quotas, Standing, Workers};
-use crate::record::{Books, CollateralBlobs, KeptLog, LogIdentity, Recorder, Stamp};
+use crate::record::{Books, KeptLog, LogIdentity, Recorder, Stamp};
 use crate::refusal::Refused;
 use crate::serve::{CertificateTerms, Listeners, LogListener, ServeLimits};
+use crate::server::auditors_tls;
 use crate::witnesses::{Guarded, Rounds, Witnesses};
 use kms_client::secret::Secret;
 
@@ -83,6 +86,16 @@ pub enum StartError {
     /// The configuration was loaded, and yet something in it cannot be used.
     #[error("start-config: {0}; run `kms-node config check`")]
     Config(String),
+    /// The CAs of auditors cannot be used.
+    #[error(
+        "start-auditors: {path}, from ledger.auditors.client_ca_file: {fault}; give CA certificates in PEM"
+    )]
+    Auditors {
+        /// Where.
+        path: String,
+        /// What is wrong.
+        fault: String,
+    },
     /// A port cannot be opened.
     #[error(
         "start-listen: cannot listen at {address}, from {key}: {error}; free the port, or choose another"
@@ -156,8 +169,8 @@ pub async fn assemble(
             Arc::clone(&metrics),
         ),
         stamp,
-        books: Books::new(now, Arc::clone(&metrics)),
-        collateral_blobs: CollateralBlobs::default(),
+        books: Arc::new(Books::new(now, Arc::clone(&metrics))),
+        identities: config.ledger.identities,
         log,
         root,
         platform,
@@ -226,20 +239,25 @@ fn store_options(config: &Config, origin: String) -> StoreOptions {
     StoreOptions { origin, reserve_bytes, publish_every, ..StoreOptions::default() }
 }
 
-/// Opens the node's ports.
-pub async fn bind(config: &Config) -> Result<Listeners, StartError> {
+/// Opens a node's ports.
+pub async fn bind(config: &Config, node: &Node) -> Result<Listeners, StartError> {
     let services = listen("listen.address", config.listen.address).await?;
     let metrics = match config.metrics.address {
         Some(address) => Some(listen("metrics.address", address).await?),
         None => None,
     };
-    let log = match config.ledger.address {
-        Some(address) => {
-            let listener = listen("ledger.address", address).await?;
-            Some(LogListener { listener, blobs: config.ledger.serve_evidence })
-        }
-        None => None,
-    };
+    let mut log = Vec::new();
+    if let Some(address) = config.ledger.address {
+        let listener = listen("ledger.address", address).await?;
+        log.push(LogListener { listener, tls: None, blobs: config.ledger.serve_evidence });
+    }
+    if let Some(Auditors { address, client_ca_file }) = &config.ledger.auditors {
+        let tls = auditors_tls(client_ca_file, node.certificates.subscribe());
+        let path = client_ca_file.display().to_string();
+        let tls = tls.map_err(|fault| StartError::Auditors { path, fault: fault.to_string() })?;
+        let listener = listen("ledger.auditors.address", *address).await?;
+        log.push(LogListener { listener, tls: Some(tls), blobs: Blobs::Served });
+    }
     Ok(Listeners { services, metrics, log })
 }
 

@@ -39,7 +39,7 @@ pub fn run(
 async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn Error>> {
     let Assembled { node, ledger, limits, terms } = assembled;
     let store = Arc::clone(&ledger.store);
-    let listeners = bind(config).await?;
+    let listeners = bind(config, &node).await?;
     // Before anybody is told that it serves, so that no signal finds the default action.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     for setting in config.insecure_settings() {
@@ -48,8 +48,13 @@ async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn Error
     if let Some(metrics) = &listeners.metrics {
         tracing::info!(address = %metrics.local_addr()?, "serving metrics");
     }
-    if let Some(log) = &listeners.log {
-        tracing::info!(address = %log.listener.local_addr()?, evidence = ?log.blobs, "serving the log of decisions");
+    for log in &listeners.log {
+        let (address, evidence) = (log.listener.local_addr()?, log.blobs);
+        if log.tls.is_some() {
+            tracing::info!(%address, ?evidence, "serving auditors");
+        } else {
+            tracing::info!(%address, ?evidence, "serving the log of decisions");
+        }
     }
     tracing::info!(address = %listeners.services.local_addr()?, node = %config.node.name, policy = %config.policy_digest(), "serving");
     let shutdown = async move {

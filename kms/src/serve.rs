@@ -19,7 +19,7 @@ use std::time::Duration;
 use kms_attestation::event_log::MAX_EVENT_LOG_BYTES;
 use kms_attestation::image::MAX_MANIFEST_BYTES;
 use kms_attestation::quote::MAX_QUOTE_BYTES;
-use kms_ledger::serve::{Blobs, serve_log};
+use kms_ledger::serve::{Blobs, ServerTls, serve_log};
 use kms_proto::v1::audit_server::AuditServer;
 use kms_proto::v1::boot_server::BootServer;
 use kms_proto::v1::public_server::PublicServer;
@@ -96,14 +96,16 @@ pub struct Listeners {
     pub services: TcpListener,
     /// Of its metrics, where they are served.
     pub metrics: Option<TcpListener>,
-    /// Of its log of decisions, where that is served.
-    pub log: Option<LogListener>,
+    /// Of its log of decisions: for everybody, for auditors, or both, or none.
+    pub log: Vec<LogListener>,
 }
 
 /// Where the log is served over HTTP, for auditors and mirrors.
 pub struct LogListener {
     /// The port.
     pub listener: TcpListener,
+    /// TLS for auditors alone; without it, everybody is served.
+    pub tls: Option<ServerTls>,
     /// Whether evidence is served there: it names hardware.
     pub blobs: Blobs,
 }
@@ -123,7 +125,7 @@ pub async fn serve(
     let (secured, connections) = mpsc::channel(HANDED_OVER);
     let gate = Arc::new(Gate::new(limits.connections));
     let (certificates, metrics) = (node.certificates.subscribe(), Arc::clone(&node.metrics));
-    let attend = Attend::new(limits.request, Arc::clone(&metrics));
+    let attend = Attend::new(limits.request, Arc::clone(&metrics), Arc::clone(&node.books));
     let entrance = Entrance { gate: Arc::clone(&gate), times: limits.times, certificates, metrics, secured };
     let accepting = tokio::spawn(entrance.accept(listeners.services));
     let no_more = accepting.abort_handle();
@@ -141,7 +143,8 @@ pub async fn serve(
     background.extend(attend_to_log(&node, &mut ledger, listeners.log));
     let boot =
         BootServer::new(BootService::new(Arc::clone(&node))).max_decoding_message_size(MAX_REQUEST_BYTES);
-    let audit = AuditServer::new(AuditService::new(ledger.store)).max_decoding_message_size(1024);
+    let audit = AuditServer::new(AuditService::new(ledger.store, Arc::clone(&node.books)))
+        .max_decoding_message_size(1024);
     let public = PublicServer::new(PublicService::new(Arc::clone(&node))).max_decoding_message_size(1024);
     let mut server = Server::builder()
         .layer(attend)
@@ -173,18 +176,14 @@ pub async fn serve(
 }
 
 /// What the log needs while the node runs, beside appends: to be served, to be witnessed, and to get rid of old evidence.
-fn attend_to_log(
-    node: &Arc<Node>,
-    ledger: &mut KeptLog,
-    listener: Option<LogListener>,
-) -> Vec<JoinHandle<()>> {
+fn attend_to_log(node: &Arc<Node>, ledger: &mut KeptLog, listeners: Vec<LogListener>) -> Vec<JoinHandle<()>> {
     let KeptLog { store, keep_evidence: keep, rounds } = ledger;
     let witnessed = rounds.take().map(|rounds| tokio::spawn(keep_witnessed(rounds, Arc::clone(node))));
-    let served = listener.map(|LogListener { listener, blobs }| {
-        tokio::spawn(serve_log(listener, None, store.log_folder(), blobs))
+    let served = listeners.into_iter().map(|LogListener { listener, tls, blobs }| {
+        tokio::spawn(serve_log(listener, tls, store.log_folder(), blobs))
     });
     let kept = keep.map(|keep| tokio::spawn(keep_evidence(Arc::clone(node), Arc::clone(store), keep)));
-    served.into_iter().chain(kept).chain(witnessed).collect()
+    served.chain(kept).chain(witnessed).collect()
 }
 
 /// Comes back when every request that was in hand at the stop must be over. A connection that is still open then has none,

@@ -4,19 +4,23 @@ use std::collections::BTreeSet;
 
 use kms_ledger::audit_bundle::{AuditBundle, BundledEntry};
 use kms_ledger::record::Event;
-use kms_ledger::replay::{Archive as _, Gap, ReplayCode};
+use kms_ledger::replay::{Archive as _, Gap, ReplayCode, follow_up};
 
 use super::log::Log;
 use super::verify::blobs;
 
 /// A bundle of these records, of the releases that certificates among them follow from, and of the log's first record,
-/// which vouches for its key.
+/// which vouches for its key; with the record that names the collateral which a start lacks.
 pub(super) fn bundle(log: &Log, indices: &[u64]) -> Result<AuditBundle, Gap> {
     let checkpoint = log.signed.encode().into_bytes();
     let mut bundle = AuditBundle { checkpoint, ..AuditBundle::default() };
     let mut wanted: BTreeSet<u64> = indices.iter().copied().chain([0]).collect();
     while let Some(index) = wanted.pop_first() {
         let record = log.record(index)?;
+        if let Event::Started(started) = &record.event {
+            let later = follow_up(log, index, started)?.map(|(later, _)| later);
+            wanted.extend(later.filter(|later| !bundle.entries.contains_key(later)));
+        }
         if let Event::Decision(decision) = &record.event {
             // A release stands before what follows from it; one that does not is shown as it is, and replay refuses it.
             wanted.extend(

@@ -16,6 +16,7 @@ use kms_attestation::pccs::CollateralCache;
 use kms_attestation::platform::Platform;
 use kms_attestation::quote::Platform as Hardware;
 use kms_chain::ContractReader;
+use kms_ledger::record::Identities;
 use kms_proto::v1::{NodeEvidence, QuoteBinding};
 use kms_verdict::Judge;
 use tokio::sync::watch;
@@ -30,7 +31,7 @@ pub(crate) use self::workers::{Load, Workers};
 pub use self::workers::{OVERLOAD_PAUSE, WorkLimits};
 use crate::keys::{CertificatePolicy, RootKeys};
 use crate::metrics::{Measured, Metrics};
-use crate::record::{Books, CollateralBlobs, LogIdentity, Stamp};
+use crate::record::{Books, LogIdentity, Stamp};
 use crate::refusal::{NodeCode, Refused};
 use crate::witnesses::Witnesses;
 
@@ -46,8 +47,8 @@ pub struct Node {
     pub(crate) history: History,
     pub(crate) recorder: Measured,
     pub(crate) stamp: Stamp,
-    pub(crate) books: Books,
-    pub(crate) collateral_blobs: CollateralBlobs,
+    pub(crate) books: Arc<Books>,
+    pub(crate) identities: Identities,
     pub(crate) log: LogIdentity,
     pub(crate) root: RootKeys,
     pub(crate) platform: Platform,

@@ -93,13 +93,14 @@ impl Public for PublicService {
         request: Request<GetAppEnvPublicKeyRequest>,
     ) -> Result<Response<GetAppEnvPublicKeyResponse>, Status> {
         let answer = self.env_key(request.into_inner()).await;
-        answer.map(Response::new).map_err(|refused| status(&refused, None))
+        answer.map(Response::new).map_err(|refused| status(&self.node.books.count(refused)))
     }
 
     async fn get_node_info(
         &self,
         _request: Request<GetNodeInfoRequest>,
     ) -> Result<Response<GetNodeInfoResponse>, Status> {
-        self.info().await.map(Response::new).map_err(|refused| status(&refused, None))
+        let answer = self.info().await;
+        answer.map(Response::new).map_err(|refused| status(&self.node.books.count(refused)))
     }
 }

@@ -36,6 +36,7 @@ pub use self::code::{Gap, ReplayCode};
 pub use self::outcome::{Difference, Replayed};
 pub use self::parallel::{Indices, replay_all};
 pub use self::rules::{RULE_CHANGES, RuleChange};
+pub use self::started::follow_up;
 use crate::blob::BlobId;
 use crate::record::{Decision, Event, Outcome, Record, SealedIdentity, Subject, Who};
 

@@ -6,6 +6,7 @@
 //! journal/      what is durable and not yet published
 //! staging       a file that is being made
 //! parts/        which blobs are parts of others, and so are never removed
+//! kept/         which blobs are of the node itself, and so are never removed
 //! removed       before which entry evidence was removed
 //! log/          the log as it is served and mirrored: nothing else is in this folder
 //!   checkpoint  witnessed  tile/…  blob/…  pruned
@@ -41,8 +42,17 @@ pub(super) fn blob(id: BlobId) -> String {
 
 /// The mark of a blob that is a part of others.
 pub(super) fn part(id: BlobId) -> String {
+    mark("parts", id)
+}
+
+/// The mark of a blob that is evidence of the node itself.
+pub(super) fn kept(id: BlobId) -> String {
+    mark("kept", id)
+}
+
+fn mark(folder: &str, id: BlobId) -> String {
     let name = id.to_string();
-    format!("parts/{}/{name}", name.get(..2).unwrap_or_default())
+    format!("{folder}/{}/{name}", name.get(..2).unwrap_or_default())
 }
 
 /// The file of a tile or bundle.

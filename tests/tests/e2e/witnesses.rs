@@ -152,11 +152,8 @@ async fn log__should_be_cosigned_for_auditors_though_one_of_three_is_down() {
 async fn releases__should_stop_without_a_quorum_and_go_on_with_one() {
     let world = World::shared();
     let [mut one, mut two, mut three] = [Witness::new(), Witness::new(), Witness::new()];
-    let node = Node::start(
-        &world.chain,
-        &world.simulated,
-        &[&setting([&one, &two, &three]), QUORUM_OF_TWO, STOP],
-    );
+    let node =
+        Node::start(&world.chain, &world.simulated, &[&setting([&one, &two, &three]), QUORUM_OF_TWO, STOP]);
     let guest = world.guest(&world.app("only when watched"));
     world.seen_by(&node).await;
     let refused = until_refused_with(&node, &guest, "log-unwitnessed").await;
@@ -325,7 +322,11 @@ async fn witnesses__should_hold_nothing_up_that_are_slow_or_mad() {
     let shown = witnessed(&node, &key, entries, &by).await;
     assert!([&silent, &flooding, &lying].iter().all(|witness| shown.cosigned_at(witness.key()).is_err()));
     drop(obstacles);
-    assert!(refusal(Wire::connect(node.address()).await.boot_as(&world.guest_on(&world.app("else"), 2)).await).code == "contract-denied");
+    assert!(
+        refusal(Wire::connect(node.address()).await.boot_as(&world.guest_on(&world.app("else"), 2)).await)
+            .code
+            == "contract-denied"
+    );
 }
 
 const NO_SIGNATURE: &str =
