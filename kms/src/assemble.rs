@@ -139,7 +139,8 @@ pub async fn assemble(
     let certificate = issuer.issue(&platform, now).await.map_err(StartError::Refused)?;
     let stamp = stamp(config, &root, &certificate)?;
     let log_key = root.node_log_key(&config.node.name)?;
-    let log = LogIdentity::attest(&platform, log_origin(config), &log_key).await.map_err(StartError::Refused)?;
+    let log =
+        LogIdentity::attest(&platform, log_origin(config), &log_key).await.map_err(StartError::Refused)?;
     let OpenLog { store, witnesses, rounds } = open_log(config, &log, log_key, &collateral).await?;
     let history = state.join("platforms.json");
     let (limits, cores) = (&config.limits, available_parallelism().unwrap_or(NonZeroUsize::MIN));

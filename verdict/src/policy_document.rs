@@ -363,7 +363,8 @@ mod tests {
     #[test]
     fn parse__should_give_back_what_was_written() {
         let dev = ChainTerms { chain_id: 31337, heads: HeadTrust::Dev, ..document().chain };
-        let all = [document(), PolicyDocument { chain: dev, ..document() }, watched(None), watched(Some(600))];
+        let all =
+            [document(), PolicyDocument { chain: dev, ..document() }, watched(None), watched(Some(600))];
         for document in all {
             let text = document.to_json();
             let read = PolicyDocument::parse(text.as_bytes()).unwrap();
@@ -384,7 +385,11 @@ mod tests {
         assert_eq!(code(&null), PolicyCode::NotCanonical);
         for quorum in [0, 1, 3] {
             let log = watched(None).log.map(|log| LogTerms { quorum, ..log });
-            assert_eq!(code(&PolicyDocument { log, ..document() }.to_json()), PolicyCode::Malformed, "{quorum}");
+            assert_eq!(
+                code(&PolicyDocument { log, ..document() }.to_json()),
+                PolicyCode::Malformed,
+                "{quorum}"
+            );
         }
         assert_eq!(code(&watched(Some(MAX_NUMBER + 1)).to_json()), PolicyCode::Malformed);
     }

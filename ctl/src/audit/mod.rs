@@ -79,12 +79,7 @@ fn open(args: &LogArgs) -> Result<Log, CtlError> {
     Ok(log)
 }
 
-fn open_at(
-    place: &str,
-    key: Option<&LogKey>,
-    root: RootOfTrust,
-    latest: Latest,
-) -> Result<Log, CtlError> {
+fn open_at(place: &str, key: Option<&LogKey>, root: RootOfTrust, latest: Latest) -> Result<Log, CtlError> {
     let path = PathBuf::from(place);
     let parts = if path.is_file() {
         let bytes = input::read_at_most(&path, MAX_AUDIT_BUNDLE_BYTES as u64)?;

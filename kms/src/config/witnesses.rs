@@ -125,7 +125,8 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Witnesses> {
     let quorum = section.optional_number("witness_quorum", QUORUM);
     let stop = section.optional_number("stop_without_witnesses_s", STOP_WITHOUT_S);
     if each.is_absent() {
-        let given = [("witness_quorum", !quorum.is_absent()), ("stop_without_witnesses_s", !stop.is_absent())];
+        let given =
+            [("witness_quorum", !quorum.is_absent()), ("stop_without_witnesses_s", !stop.is_absent())];
         for (key, _) in given.into_iter().filter(|(_, given)| *given) {
             section.fault(FaultCode::Conflict, key, "no witnesses", "[[ledger.witnesses]] beside it");
         }

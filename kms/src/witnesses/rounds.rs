@@ -135,9 +135,11 @@ impl Rounds {
 
     fn begin(&mut self, checkpoint: &SignedCheckpoint) {
         let now = Instant::now();
-        for (which, voice) in self.voices.iter_mut().enumerate().filter(|(_, voice)| voice.may_be_asked(now)) {
+        for (which, voice) in self.voices.iter_mut().enumerate().filter(|(_, voice)| voice.may_be_asked(now))
+        {
             let (store, witnesses) = (Arc::clone(&self.store), Arc::clone(&self.witnesses));
-            let asking = ask(which, voice.client.clone(), voice.cosigned, checkpoint.clone(), store, witnesses);
+            let asking =
+                ask(which, voice.client.clone(), voice.cosigned, checkpoint.clone(), store, witnesses);
             voice.busy = Some(self.answers.spawn(asking));
         }
     }
@@ -206,7 +208,8 @@ impl Gathered {
         if cosigned.checkpoint() != self.signed.checkpoint() {
             return;
         }
-        let mine = cosigned.note().signatures().iter().rfind(|line| line.name == *key.name() && line.id == key.id());
+        let mine =
+            cosigned.note().signatures().iter().rfind(|line| line.name == *key.name() && line.id == key.id());
         if mine.is_some_and(|line| self.signed.add_cosignature(line.clone(), key).is_ok()) {
             self.times.push(time);
         }

@@ -131,12 +131,14 @@ impl Witnesses {
             None => "not cosigned since this node started".to_owned(),
             Some(age) => format!("last cosigned {age} s ago"),
         };
-        let expected = format!("by {} of {}, at most {} s ago", self.quorum, self.keys.len(), stop_after.as_secs());
+        let expected =
+            format!("by {} of {}, at most {} s ago", self.quorum, self.keys.len(), stop_after.as_secs());
         Err(Refused::new(NodeCode::LogUnwitnessed.into(), found + &self.troubles(&view), expected))
     }
 
     fn troubles(&self, view: &View) -> String {
-        let of = |(key, one): (&WitnessKey, &One)| Some(format!("; {}: {}", key.name(), one.trouble.as_ref()?));
+        let of =
+            |(key, one): (&WitnessKey, &One)| Some(format!("; {}: {}", key.name(), one.trouble.as_ref()?));
         self.keys.iter().zip(&view.each).filter_map(of).collect()
     }
 

@@ -40,11 +40,16 @@ impl Tiles for Store {
 impl Publisher {
     /// As [`Store::show_witnessed`]. A crash between the two files leaves cosignatures in one of them alone, which is true
     /// of each.
-    pub(super) fn show_witnessed(&self, signed: &SignedCheckpoint, shared: &Shared) -> Result<(), StoreFault> {
+    pub(super) fn show_witnessed(
+        &self,
+        signed: &SignedCheckpoint,
+        shared: &Shared,
+    ) -> Result<(), StoreFault> {
         let newest = Arc::clone(&shared.checkpoint());
         let (shown, newest) = (signed.checkpoint(), newest.checkpoint());
         if shown.origin != newest.origin || shown.size > newest.size {
-            let expected = format!("at most {} entries of {}, which are published", newest.size, newest.origin);
+            let expected =
+                format!("at most {} entries of {}, which are published", newest.size, newest.origin);
             return Err(LedgerRefusal::new(LedgerCode::LogRange, shown.size, expected));
         }
         self.disk.in_place().map_err(fault::disk("finding the log's folder"))?;

@@ -48,7 +48,10 @@ async fn witnessed__should_stand_in_both_files_while_it_is_the_newest_and_in_its
     assert_eq!(file(&store, "witnessed"), Some(shown.encode()));
     // Cosignatures that come late: the newer checkpoint stays.
     store.show_witnessed(shown.clone()).await.unwrap();
-    assert_eq!((file(&store, "checkpoint"), store.checkpoint().encode()), (Some(newer.encode()), newer.encode()));
+    assert_eq!(
+        (file(&store, "checkpoint"), store.checkpoint().encode()),
+        (Some(newer.encode()), newer.encode())
+    );
     store.close().await.unwrap();
 
     let again = open(folder.path());
