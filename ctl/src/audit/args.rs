@@ -6,7 +6,9 @@ use clap::{Args, Subcommand};
 use kms_attestation::ids::AppId;
 use kms_ledger::note::{KeyName, LogKey};
 
+use super::replay::Chosen;
 use super::select::Filter;
+use super::source::SourceArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
@@ -97,6 +99,8 @@ pub(super) struct LogArgs {
     /// The root of trust, a certificate in DER [default: Intel's]
     #[arg(long, value_name = "DER")]
     pub(super) root: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) source: SourceArgs,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -109,18 +113,21 @@ pub(crate) struct VerifyArgs {
     /// An earlier checkpoint of the same log, which it must continue
     #[arg(long, value_name = "FILE")]
     pub(super) since: Option<PathBuf>,
-    /// Write the checkpoint to this file once all is well
+    /// Write the checkpoint to this file once the log is as it was signed
     #[arg(long, value_name = "FILE")]
     pub(super) keep: Option<PathBuf>,
+    /// Leave evidence out: for a source that is known to withhold it
+    #[arg(long)]
+    pub(super) no_evidence: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
     #[command(flatten)]
     pub(super) log: LogArgs,
-    /// The records [default: all]
+    /// The records: 17, 17..30 or 17.. [default: all]
     #[arg(value_name = "INDEX")]
-    pub(super) indices: Vec<u64>,
+    pub(super) indices: Vec<Chosen>,
     /// How many threads [default: as many as there are cores]
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<std::num::NonZeroUsize>,
@@ -166,6 +173,8 @@ pub(crate) struct ReceiptArgs {
     /// A log, a URL or a folder, that must continue the receipt's and have its record
     #[arg(long, value_name = "LOG")]
     pub(super) log: Option<String>,
+    #[command(flatten)]
+    pub(super) source: SourceArgs,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
