@@ -85,6 +85,6 @@ mod tests {
             assert!(text.iter().all(|byte| *byte == b'\n' || (b' '..=b'~').contains(byte)), "{text:?}");
             assert_eq!(serde_json::from_slice::<[String; 1]>(&text).unwrap(), [hostile]);
         }
-        assert_eq!(json_line(&[hostile]).unwrap().iter().filter(|byte| **byte == b'\n').count(), 1);
+        assert_eq!(json_line(&[hostile]).unwrap().split(|byte| *byte == b'\n').count(), 2);
     }
 }

@@ -78,7 +78,7 @@ Keep the checkpoint that you have verified: a later run with --since finds a
 log that was cut or rewritten.
 
 Exit codes: 0 all is as it was signed; 10 something is not; 3 the source could
-not be had; 2 wrong usage.";
+not be had, or withholds evidence; 2 wrong usage.";
 
 const REPLAY_HELP: &str = "\
 Example:

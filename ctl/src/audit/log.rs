@@ -70,7 +70,7 @@ pub(super) enum KeyFrom {
 
 /// Where the log's parts are.
 enum Parts {
-    Files(LogReader),
+    Files(Box<LogReader>),
     Bundle(Box<AuditBundle>),
 }
 
@@ -106,7 +106,7 @@ impl Log {
         let signed = signed.map_err(|refusal| OpenError::refused(Place::Checkpoint, refusal))?;
         let parts = match place {
             source::Place::Bundle(bundle) => Parts::Bundle(Box::new(bundle)),
-            source::Place::Files(source) => Parts::Files(LogReader::at(source, signed.clone())),
+            source::Place::Files(source) => Parts::Files(Box::new(LogReader::at(source, signed.clone()))),
         };
         let key_from = if pinned.is_some() { KeyFrom::Pinned } else { KeyFrom::Quote };
         let log = Self { parts, runtime, signed, key, key_from };
@@ -122,7 +122,7 @@ impl Log {
     }
 
     /// Its files, unless it is a bundle.
-    pub(super) const fn reader(&self) -> Option<&LogReader> {
+    pub(super) fn reader(&self) -> Option<&LogReader> {
         match &self.parts {
             Parts::Files(reader) => Some(reader),
             Parts::Bundle(_) => None,

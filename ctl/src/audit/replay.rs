@@ -27,13 +27,13 @@ use crate::style::Style;
 pub(super) fn run(args: &ReplayArgs) -> Result<Outcome, CtlError> {
     let log = super::open(&args.log)?;
     let pruned = Pruned::of(&log)?;
-    let replayer = Replayer::new(super::root(&args.log)?, Some(log.identity()));
+    let judge = Replayer::new(super::root(&args.log)?, Some(log.identity()));
     let indices = chosen(&log, &args.indices);
     let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads = args.threads.unwrap_or(cores);
     let (progress, tally) = (Progress::new("replay", indices.len()), Mutex::new(Tally::default()));
     let started = Instant::now();
-    replay_all(&replayer, &log, &indices, threads, &|index, replayed| {
+    replay_all(&judge, &log, &indices, threads, &|index, replayed| {
         let record = log.record(index).ok();
         let replayed = pruned.tell(index, record.as_deref(), replayed);
         tally.lock().unwrap_or_else(PoisonError::into_inner).add(index, record.as_deref(), replayed);

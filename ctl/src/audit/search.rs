@@ -36,7 +36,8 @@ pub(super) fn run(args: &SearchArgs) -> Result<Outcome, CtlError> {
     };
     let mut stderr = format!("{} records\n", found.len());
     if sealed > 0 {
-        stderr += &format!("{sealed} more may fit: who asked is sealed, and the sealed blobs are not here\n");
+        stderr += &sealed.to_string();
+        stderr += " more may fit: who asked is sealed, and the sealed blobs are not here\n";
     }
     Ok(Outcome { exit: if sealed > 0 { Exit::Undecided } else { Exit::Done }, stdout, stderr })
 }

@@ -75,7 +75,7 @@ fn look(args: &WatchArgs) -> Result<Option<Finding>, CtlError> {
         match of_interest(&args.apps, &log, &record)? {
             Told::Not => {}
             Told::Open => {
-                say(args, &format!("{}\n", describe::line(index, &record)), &release(index, &record))?
+                say(args, &format!("{}\n", describe::line(index, &record)), &release(index, &record))?;
             }
             Told::Sealed => {
                 let text = format!("{}, and the sealed blob is not here\n", describe::line(index, &record));
