@@ -47,7 +47,7 @@ async fn serve_log__should_serve_a_log_that_a_reader_verifies() {
     for index in [0, 255, 256, 599] {
         assert_eq!(reader.entry(index).await.unwrap(), LogFolder::entry(index));
     }
-    assert_eq!(reader.blob(blob.id()).await.unwrap(), noise(5_000_000));
+    assert_eq!(*reader.blob(blob.id()).await.unwrap(), noise(5_000_000)[..]);
     let other = blob_file::parse_path(&blob_file::path(crate::BlobId([0; 32]))).unwrap();
     assert_eq!(reader.blob(other).await.unwrap_err().code, LedgerCode::BlobMissing);
 }
