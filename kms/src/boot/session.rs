@@ -52,7 +52,7 @@ impl Session<Connected> {
         let Self { node, mut draft, state: Connected { binding } } = self;
         let presented = Presented::from(request);
         draft.exhibits.quote = Some(presented.quote.clone());
-        let quote = match presented.evidence(binding).session_quote() {
+        let quote = match presented.evidence(binding).session_quote(node.judge.verifier()) {
             Ok(quote) => quote,
             Err(reason) => return Err(draft.deny(&node, Budget::Sample, reason.lift()).await),
         };

@@ -9,9 +9,7 @@ use std::sync::Arc;
 
 use kms_attestation::identity::mr_aggregated;
 use kms_attestation::ids::ReportData;
-use kms_attestation::{
-    AuthenticQuote, CheckedCollateral, DenyCode, DenyReason, OsImageManifest, Quote, Verifier,
-};
+use kms_attestation::{AuthenticQuote, CheckedCollateral, DenyCode, DenyReason, OsImageManifest, Verifier};
 
 use super::Case;
 use super::archive::Archive;
@@ -103,7 +101,7 @@ fn authenticate(
     collateral: &CheckedCollateral,
     now: u64,
 ) -> Result<AuthenticQuote, DenyReason> {
-    let quote = Quote::parse(quote)?;
+    let quote = verifier.parse(quote)?;
     let found = quote.td().report_data;
     if found != expected {
         return Err(DenyReason::new(
