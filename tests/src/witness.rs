@@ -95,7 +95,9 @@ impl Default for Witness {
 
 /// The node's setting for these witnesses, each at an address.
 pub fn setting_at<'a>(witnesses: impl IntoIterator<Item = (&'a Witness, SocketAddr)>) -> String {
-    let one = |(witness, address): (&Witness, SocketAddr)| format!(r#"{{ url = "http://{address}/", key = "{}" }}"#, witness.key);
+    let one = |(witness, address): (&Witness, SocketAddr)| {
+        format!(r#"{{ url = "http://{address}/", key = "{}" }}"#, witness.key)
+    };
     let all: Vec<_> = witnesses.into_iter().map(one).collect();
     format!("ledger.witnesses=[{}]", all.join(", "))
 }
