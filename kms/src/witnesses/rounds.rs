@@ -34,7 +34,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// The least time between two rounds' beginnings: what witnesses and the disk bear for ever.
 const ROUND_EVERY: Duration = Duration::from_secs(2);
 /// The most time between two rounds, though there is nothing new.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
+const ASK_AGAIN_AFTER: Duration = Duration::from_mins(1);
 /// How often witnesses are asked within the time after which releases would stop.
 const ASKED_WITHIN_STOP: u32 = 3;
 /// How long a witness is left alone after its first failure; twice as long after each further one.

@@ -13,7 +13,7 @@ use kms_tests::asking::{until, until_granted, until_refused_with};
 use kms_tests::http::get;
 use kms_tests::node::Node;
 use kms_tests::process::program;
-use kms_tests::wire::{Wire, granted, refusal};
+use kms_tests::wire::{Wire, granted};
 use kms_tests::witness::{Between, Obstacle, Witness, free_address, setting, setting_at};
 use kms_tests::world::{World, info};
 use tempfile::TempDir;
@@ -67,7 +67,8 @@ fn said(output: &Output) -> String {
     [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat()
 }
 
-fn sample(node: &Node, name: &str) -> Option<f64> {
+/// A whole number on the page of metrics.
+fn sample(node: &Node, name: &str) -> Option<u64> {
     let page = get(std::net::TcpStream::connect(node.metrics()).unwrap(), "/metrics");
     let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
     Some(line.parse().unwrap())
@@ -124,15 +125,15 @@ async fn log__should_be_cosigned_for_auditors_though_one_of_three_is_down() {
     assert!(said(&all).contains("audit-unwitnessed"), "{}", said(&all));
 
     let entries = sample(&node, "onchain_kms_log_witnessed_entries").unwrap();
-    assert!(entries >= first as f64, "{entries} of {first}");
-    assert!(sample(&node, "onchain_kms_log_witnessed_age_seconds").unwrap() < 60.0);
-    assert_eq!(sample(&node, "onchain_kms_log_contradicted"), Some(0.0));
+    assert!(entries >= first, "{entries} of {first}");
+    assert!(sample(&node, "onchain_kms_log_witnessed_age_seconds").unwrap() < 60);
+    assert_eq!(sample(&node, "onchain_kms_log_contradicted"), Some(0));
     let of = |name: &str, witness: &Witness| {
         sample(&node, &format!("onchain_kms_{name}{{witness=\"{}\"}}", witness.key().name())).unwrap()
     };
-    assert!(of("witness_cosigned_entries", &one) >= first as f64);
-    assert_eq!(of("witness_cosigned_entries", &three), 0.0);
-    assert!(of("witness_failures_total", &three) >= 1.0);
+    assert!(of("witness_cosigned_entries", &one) >= first);
+    assert_eq!(of("witness_cosigned_entries", &three), 0);
+    assert!(of("witness_failures_total", &three) >= 1);
     let told = info(&node).await.log.unwrap();
     assert_eq!((told.witnesses, told.witness_quorum), (keys.to_vec(), 2));
     assert!(told.witnessed_size.is_some_and(|size| size >= first) && told.witnessed_at.is_some());
@@ -274,8 +275,8 @@ async fn forked_log__should_be_refused_while_the_node_runs() {
     let refused = until_refused_with(&node, &guest, "log-contradicted").await;
     assert!(refused.found.contains("log-forked"), "{refused:?}");
     not_serving(&node).await;
-    assert_eq!(sample(&node, "onchain_kms_log_contradicted"), Some(1.0));
-    assert_eq!(sample(&node, "onchain_kms_node_allowed"), Some(0.0));
+    assert_eq!(sample(&node, "onchain_kms_log_contradicted"), Some(1));
+    assert_eq!(sample(&node, "onchain_kms_node_allowed"), Some(0));
     // It finds out again when it is started again.
     node.restart();
     until_refused_with(&node, &guest, "log-contradicted").await;
@@ -304,7 +305,9 @@ async fn witnesses__should_hold_nothing_up_that_are_slow_or_mad() {
     let guest = world.guest(&world.app("undisturbed"));
     world.seen_by(&node).await;
     let key = log_key(&node).await;
-    honest.iter_mut().for_each(|witness| witness.start(&key));
+    for witness in &mut honest {
+        witness.start(&key);
+    }
     let stranger = LogKey::new("log.test/other".parse().unwrap(), [7; 32]);
     refusing.start(&stranger);
 
@@ -322,11 +325,6 @@ async fn witnesses__should_hold_nothing_up_that_are_slow_or_mad() {
     let shown = witnessed(&node, &key, entries, &by).await;
     assert!([&silent, &flooding, &lying].iter().all(|witness| shown.cosigned_at(witness.key()).is_err()));
     drop(obstacles);
-    assert!(
-        refusal(Wire::connect(node.address()).await.boot_as(&world.guest_on(&world.app("else"), 2)).await)
-            .code
-            == "contract-denied"
-    );
 }
 
 const NO_SIGNATURE: &str =
