@@ -22,6 +22,7 @@ use kms_attestation::pccs::{
 use kms_attestation::platform::Platform;
 use kms_attestation::quote::Quote;
 use kms_chain::{Anchor, ContractReader, Rpc, RpcLimits};
+use kms_ledger::note::LogKey;
 use kms_ledger::record::RootOrigin;
 use kms_ledger::serve::Blobs;
 use kms_ledger::store::{Store, StoreFault, StoreOptions};
@@ -33,15 +34,16 @@ use zeroize::Zeroizing;
 use crate::config::ledger::Auditors;
 use crate::config::{Config, RootSource};
 use crate::hardening::{Hardened, HardeningError};
-use crate::keys::{CertificateDeny, KeyError, RootKeys, RootSecret};
+use crate::keys::{CertificateDeny, KeyError, NodeLogKey, RootKeys, RootSecret};
 use crate::metrics::{Measured, Metrics};
 use crate::node::certificate::{Issuer, NodeCertificate};
 use crate::node::history::History;
 use crate::node::{Node, Quotas, Standing, Workers};
-use crate::record::{Books, KeptLog, LogIdentity, Stamp};
+use crate::record::{Books, KeptLog, LogIdentity, Recorder, Stamp};
 use crate::refusal::Refused;
 use crate::serve::{CertificateTerms, Listeners, LogListener, ServeLimits};
 use crate::server::auditors_tls;
+use crate::witnesses::{Guarded, Rounds, Witnesses};
 use kms_client::secret::Secret;
 
 /// The largest OS-image manifest that is read, in bytes.
@@ -123,8 +125,12 @@ pub struct Assembled {
     pub terms: CertificateTerms,
 }
 
-/// Puts a node together.
-pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled, StartError> {
+/// Puts a node together. It records through the door to its log that `door` makes.
+pub async fn assemble(
+    config: &Config,
+    hardened: &Hardened,
+    door: impl FnOnce(Arc<Store>) -> Arc<dyn Recorder>,
+) -> Result<Assembled, StartError> {
     let state = &config.node.state_dir;
     fs::create_dir_all(state).map_err(file("make the folder", state))?;
     let (root_origin, root) = root_secret(&config.root, hardened)?;
@@ -146,12 +152,9 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
     let certificate = issuer.issue(&platform, now).await.map_err(StartError::Refused)?;
     let stamp = stamp(config, &root, &certificate)?;
     let log_key = root.node_log_key(&config.node.name)?;
-    let origin = log_origin(config);
-    let log = LogIdentity::attest(&platform, origin.clone(), &log_key).await.map_err(StartError::Refused)?;
-    let (ledger, opened) =
-        Store::open(&config.ledger.folder, Box::new(log_key), store_options(config, origin))?;
-    tracing::info!(?opened, "the log of decisions");
-    let ledger = Arc::new(ledger);
+    let log =
+        LogIdentity::attest(&platform, log_origin(config), &log_key).await.map_err(StartError::Refused)?;
+    let OpenLog { store, witnesses, rounds } = open_log(config, &log, log_key, &collateral).await?;
     let history = state.join("platforms.json");
     let (limits, cores) = (&config.limits, available_parallelism().unwrap_or(NonZeroUsize::MIN));
     let metrics = Arc::<Metrics>::default();
@@ -161,7 +164,10 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
         collateral,
         chain,
         history: History::open(&history).map_err(file("read", &history))?,
-        recorder: Arc::new(Measured::new(Arc::clone(&ledger), Arc::clone(&metrics))),
+        recorder: Measured::new(
+            Arc::new(Guarded::new(door(Arc::clone(&store)), Arc::clone(&witnesses))),
+            Arc::clone(&metrics),
+        ),
         stamp,
         books: Arc::new(Books::new(now, Arc::clone(&metrics))),
         identities: config.ledger.identities,
@@ -177,9 +183,13 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
         nonce_lifetime: limits.nonce_lifetime,
         insecure_settings: config.insecure_settings().into_iter().map(str::to_owned).collect(),
         metrics,
+        witnesses,
     };
-    node.record_start(root_origin).await?;
-    let ledger = KeptLog { store: ledger, keep_evidence: config.ledger.keep_evidence };
+    // A log that a witness contradicts is not continued, not even with this start: the node says why, and waits for a person.
+    if node.witnesses.contradiction().is_none() {
+        node.record_start(root_origin).await?;
+    }
+    let ledger = KeptLog { store, keep_evidence: config.ledger.keep_evidence, rounds };
     Ok(Assembled { node: Arc::new(node), ledger, limits: limits.serve, terms })
 }
 
@@ -188,6 +198,34 @@ fn stamp(config: &Config, root: &RootKeys, own: &NodeCertificate) -> Result<Stam
     let quote = Quote::parse(&own.quote().quote).map_err(|why| StartError::Refused(why.lift()))?;
     let (policy, measurement) = (config.policy_document().to_json(), mr_aggregated(quote.td()));
     Ok(Stamp::new(&config.node.name, policy, root.epoch(), measurement))
+}
+
+/// The log, and those who watch it.
+struct OpenLog {
+    store: Arc<Store>,
+    witnesses: Arc<Witnesses>,
+    rounds: Option<Rounds>,
+}
+
+/// Opens the log, and asks its witnesses whether it is the one that they know, before anything is added to it.
+async fn open_log(
+    config: &Config,
+    log: &LogIdentity,
+    log_key: NodeLogKey,
+    collateral: &CollateralCache,
+) -> Result<OpenLog, StartError> {
+    let options = store_options(config, log.origin.clone());
+    let (store, opened) = Store::open(&config.ledger.folder, Box::new(log_key), options)?;
+    tracing::info!(?opened, "the log of decisions");
+    let store = Arc::new(store);
+    let terms = config.ledger.witnesses.as_ref();
+    let witnesses = Arc::new(Witnesses::new(terms, opened.size));
+    let Some(terms) = terms else { return Ok(OpenLog { store, witnesses, rounds: None }) };
+    let key = LogKey::new(log.origin.parse().map_err(unusable)?, log.public_key);
+    let rounds = Rounds::new(terms, Arc::clone(&store), &key, Arc::clone(&witnesses));
+    let mut rounds = rounds.map_err(unusable)?;
+    rounds.first(|| collateral.now()).await;
+    Ok(OpenLog { store, witnesses, rounds: Some(rounds) })
 }
 
 /// The log's name: which node of which KMS.

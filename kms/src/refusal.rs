@@ -59,6 +59,12 @@ kms_attestation::deny_codes! {
         RecordUnavailable = "record-unavailable", Node,
             "The decision could not be recorded durably, so nothing was released.",
             "Check the disk of the node: full, read-only or failing.";
+        LogContradicted = "log-contradicted", Node,
+            "A witness has seen more of this node's log than there is, or another log: nothing is released or recorded.",
+            "Stop the node: its disk was restored, rolled back or copied. Bring the newest copy of the log's folder back, or begin a new log under another node.name; docs/OPERATING.md has the steps.";
+        LogUnwitnessed = "log-unwitnessed", Node,
+            "Too few witnesses have cosigned this node's log of late, and its configuration then stops releases.",
+            "Check the witnesses that the answer names, their clocks, and the way to them; releases go on by themselves.";
         NodeNotAllowed = "node-not-allowed", Node,
             "This node is not, or no longer, allowed by the KMS contract.",
             "Allow its measurement, device and OS image with `kmsctl kms`, or use another node.";

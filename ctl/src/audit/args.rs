@@ -1,10 +1,11 @@
 //! The words of `kmsctl audit`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use kms_attestation::ids::AppId;
-use kms_ledger::note::{KeyName, LogKey};
+use kms_ledger::note::{KeyName, LogKey, WitnessKey};
 
 use super::select::Filter;
 
@@ -97,6 +98,12 @@ pub(super) struct LogArgs {
     /// The root of trust, a certificate in DER [default: Intel's]
     #[arg(long, value_name = "DER")]
     pub(super) root: Option<PathBuf>,
+    /// A witness that must have cosigned the checkpoint; repeat for more
+    #[arg(long = "witness", value_name = "VKEY")]
+    pub(super) witnesses: Vec<WitnessKey>,
+    /// How many of them must have [default: all]
+    #[arg(long, value_name = "N", requires = "witnesses")]
+    pub(super) witness_quorum: Option<NonZeroUsize>,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -123,7 +130,7 @@ pub(crate) struct ReplayArgs {
     pub(super) indices: Vec<u64>,
     /// How many threads [default: as many as there are cores]
     #[arg(long, value_name = "N")]
-    pub(super) threads: Option<std::num::NonZeroUsize>,
+    pub(super) threads: Option<NonZeroUsize>,
 }
 
 #[derive(Debug, Args)]

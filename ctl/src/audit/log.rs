@@ -77,6 +77,27 @@ pub(super) enum KeyFrom {
     Quote,
 }
 
+/// Which checkpoint of a log's files counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Latest {
+    /// The newest.
+    Published,
+    /// The newest that enough witnesses have cosigned; where a log has no such file, the newest must be that.
+    Witnessed,
+}
+
+impl Latest {
+    fn read(self, files: &Files) -> Result<Vec<u8>, OpenError> {
+        let get = |path| files.get(path).map_err(OpenError::Unavailable);
+        let witnessed = if self == Self::Witnessed { get(LogPath::Witnessed)? } else { None };
+        let file = match witnessed {
+            None => get(LogPath::Checkpoint)?,
+            witnessed => witnessed,
+        };
+        file.ok_or_else(|| OpenError::refused(Place::Checkpoint, missing(LogPath::Checkpoint)))
+    }
+}
+
 /// Where the log's parts are.
 pub(super) enum Parts {
     Files(Files),
@@ -134,13 +155,15 @@ impl<K: std::hash::Hash + Eq + Copy, V> Kept<K, V> {
 impl Log {
     /// Opens a log. With a pinned key, that key must have signed it; without one, the key of its first record, which a quote
     /// under this root of trust must vouch for.
-    pub(super) fn open(parts: Parts, pinned: Option<&LogKey>, root: RootOfTrust) -> Result<Self, OpenError> {
+    pub(super) fn open(
+        parts: Parts,
+        pinned: Option<&LogKey>,
+        root: RootOfTrust,
+        latest: Latest,
+    ) -> Result<Self, OpenError> {
         let bytes = match &parts {
             Parts::Bundle(bundle) => bundle.checkpoint.clone(),
-            Parts::Files(files) => {
-                let file = files.get(LogPath::Checkpoint).map_err(OpenError::Unavailable)?;
-                file.ok_or_else(|| OpenError::refused(Place::Checkpoint, missing(LogPath::Checkpoint)))?
-            }
+            Parts::Files(files) => latest.read(files)?,
         };
         let refused = |refusal: LedgerRefusal| OpenError::refused(Place::Checkpoint, refusal);
         if let Some(key) = pinned {

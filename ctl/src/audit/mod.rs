@@ -20,6 +20,7 @@ mod tally;
 mod verify;
 mod watch;
 mod witness;
+mod witnesses;
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -39,7 +40,7 @@ use self::args::{ExportArgs, LogArgs, OneArgs, ReplayArgs, SearchArgs, VerifyArg
 use self::explain::Explained;
 use self::files::Files;
 pub(crate) use self::log::OpenError;
-use self::log::{Log, Parts};
+use self::log::{Latest, Log, Parts};
 use self::progress::Progress;
 use self::report::Replayings;
 use self::tally::Tally;
@@ -70,10 +71,15 @@ fn root(args: &LogArgs) -> Result<RootOfTrust, CtlError> {
 }
 
 fn open(args: &LogArgs) -> Result<Log, CtlError> {
-    open_at(&args.log, args.key.as_ref(), root(args)?)
+    if args.witnesses.is_empty() {
+        return open_at(&args.log, args.key.as_ref(), root(args)?, Latest::Published);
+    }
+    let log = open_at(&args.log, args.key.as_ref(), root(args)?, Latest::Witnessed)?;
+    witnesses::check(&log.signed, args)?;
+    Ok(log)
 }
 
-fn open_at(place: &str, key: Option<&LogKey>, root: RootOfTrust) -> Result<Log, CtlError> {
+fn open_at(place: &str, key: Option<&LogKey>, root: RootOfTrust, latest: Latest) -> Result<Log, CtlError> {
     let path = PathBuf::from(place);
     let parts = if path.is_file() {
         let bytes = input::read_at_most(&path, MAX_AUDIT_BUNDLE_BYTES as u64)?;
@@ -81,7 +87,7 @@ fn open_at(place: &str, key: Option<&LogKey>, root: RootOfTrust) -> Result<Log, 
     } else {
         Parts::Files(Files::open(place)?)
     };
-    Ok(Log::open(parts, key, root)?)
+    Ok(Log::open(parts, key, root, latest)?)
 }
 
 /// What could not be had is no answer.
@@ -109,7 +115,7 @@ fn verify(args: &VerifyArgs) -> Result<Outcome, CtlError> {
     } else {
         report::verified_text(&log, &verified, Style::of_stdout()).into_bytes()
     };
-    Ok(Outcome { exit, stdout, stderr: String::new() })
+    Ok(Outcome { exit, stdout, stderr: witnesses::said(&log.signed, &args.log) })
 }
 
 fn replay(args: &ReplayArgs) -> Result<Outcome, CtlError> {

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::args::ReceiptArgs;
 use super::describe;
 use super::finding::{AuditCode, Place};
-use super::log::{Log, OpenError};
+use super::log::{Latest, Log, OpenError};
 use crate::error::CtlError;
 use crate::input;
 use crate::outcome::{self, Exit, Outcome};
@@ -52,7 +52,7 @@ pub(super) fn receipt(args: &ReceiptArgs) -> Result<Outcome, CtlError> {
     let log = match &args.log {
         None => None,
         Some(place) => {
-            let log = super::open_at(place, Some(&key), RootOfTrust::intel())?;
+            let log = super::open_at(place, Some(&key), RootOfTrust::intel(), Latest::Published)?;
             Some((log.size(), continued(&log, &receipt, &head)?))
         }
     };

@@ -27,7 +27,7 @@ pub(super) async fn sign(
     let counted = |refused| node.books.count(refused);
     let Released { identity, question, record } =
         connection.released().ok_or_else(not_released).map_err(counted)?;
-    node.standing.check().map_err(counted)?;
+    node.may_release().map_err(counted)?;
     let share = node.quotas.take(identity.app_id, identity.device_id);
     share.map_err(|limited| node.books.count_limited(limited))?;
     let budget = Budget::Device(identity.device_id);

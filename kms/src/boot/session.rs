@@ -36,11 +36,11 @@ pub(crate) struct Attested {
 
 impl Session<Connected> {
     /// Takes the connection's challenge. Refused with `client-certificate-missing`, `challenge-missing`,
-    /// `challenge-expired`, or `node-not-allowed`.
+    /// `challenge-expired`, `log-contradicted`, `log-unwitnessed` or `node-not-allowed`.
     pub(crate) fn open(node: &Arc<Node>, connection: &Connection) -> Result<Self, Refused> {
         let client = connection.client.as_ref().ok_or_else(no_client_certificate)?;
         let challenge = connection.take_challenge().map_err(no_challenge)?;
-        node.standing.check()?;
+        node.may_release()?;
         let binding = connection.client_binding(&challenge, client);
         let mut draft = Draft::new(Subject::AppKeys, node.moment());
         draft.bind(&binding);

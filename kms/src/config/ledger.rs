@@ -10,6 +10,7 @@ use kms_ledger::serve::Blobs;
 use super::fault::FaultCode;
 use super::reader::Section;
 use super::value::Bounds;
+use super::witnesses::{self, Witnesses};
 
 /// The log's folder, in the state directory, by default.
 pub const DEFAULT_FOLDER: &str = "ledger";
@@ -42,6 +43,8 @@ pub struct Ledger {
     pub auditors: Option<Auditors>,
     /// How long evidence is kept; for ever by default.
     pub keep_evidence: Option<Duration>,
+    /// Who watches the log; nobody by default.
+    pub witnesses: Option<Witnesses>,
 }
 
 /// Where the log and its evidence are served to auditors, and to whom.
@@ -82,6 +85,7 @@ impl Ledger {
                 .optional_number("keep_evidence_days", KEEP_EVIDENCE_DAYS)
                 .given()
                 .map(|days| Duration::from_secs(days * DAY_SECS)),
+            witnesses: witnesses::read(section),
             identities: section.choice(
                 "identities",
                 ("open", Identities::Open),

@@ -59,9 +59,13 @@ impl Draft {
         self.decision.who = Who::of(Some(identity));
     }
 
-    /// Records that it is allowed, by what the chain said. Refused with `record-unavailable`.
+    /// Records that it is allowed, by what the chain said. A release is refused here once more if the node may not make any:
+    /// a decision takes a while, in which a witness may have spoken. Refused with `record-unavailable` too.
     pub(crate) async fn allow(self, node: &Node, chain: &ChainDecision) -> Result<Appended, Entered> {
         let subject = self.decision.subject;
+        if subject != Subject::Node {
+            node.may_release().map_err(|refused| node.books.count(refused))?;
+        }
         let appended = self.append(node, Outcome::allow(subject, chain), Priority::Release).await;
         let appended = appended.map_err(|refused| node.books.count(refused))?;
         if subject != Subject::Node {

@@ -22,7 +22,6 @@ mod retention;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use kms_attestation::ids::{MrAggregated, RootEpoch};
 use kms_ledger::record::{Block, Event, NodeStamp, Record};
@@ -49,9 +48,9 @@ pub trait Recorder: Send + Sync {
     fn append(&self, entry: Entry) -> Appending<'_>;
 }
 
-impl Recorder for Arc<Store> {
+impl Recorder for Store {
     fn append(&self, entry: Entry) -> Appending<'_> {
-        Box::pin(Store::append(self, entry))
+        Box::pin(Self::append(self, entry))
     }
 }
 

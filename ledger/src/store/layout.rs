@@ -9,7 +9,7 @@
 //! kept/         which blobs are of the node itself, and so are never removed
 //! removed       before which entry evidence was removed
 //! log/          the log as it is served and mirrored: nothing else is in this folder
-//!   checkpoint  tile/…  blob/…  pruned
+//!   checkpoint  witnessed  tile/…  blob/…  pruned
 //! ```
 
 use std::io;
@@ -27,6 +27,8 @@ pub(super) const FORMAT: &str = "format";
 pub(super) const LOCK: &str = "lock";
 /// The latest checkpoint.
 pub(super) const CHECKPOINT: &str = "log/checkpoint";
+/// The latest checkpoint that a quorum of witnesses has cosigned.
+pub(super) const WITNESSED: &str = "log/witnessed";
 /// Before which entry evidence may be missing.
 pub(super) const PRUNED: &str = "log/pruned";
 /// Before which entry evidence was removed: where the next removal begins to look.

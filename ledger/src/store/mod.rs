@@ -27,6 +27,7 @@ mod publisher_thread;
 mod shared;
 mod sign;
 mod tiles;
+mod witnessed;
 mod writer;
 
 use std::fs::{File, TryLockError};

@@ -15,6 +15,7 @@ use super::known::Reuse;
 use super::prune::{Before, Pruned};
 use super::publish::Publisher;
 use super::writer::Message;
+use crate::checkpoint::SignedCheckpoint;
 
 /// What the publisher is asked for.
 pub(super) enum Command {
@@ -22,6 +23,8 @@ pub(super) enum Command {
     Publish(oneshot::Sender<Result<(), StoreFault>>),
     /// To remove evidence of old records.
     Prune(Before, oneshot::Sender<Result<Pruned, StoreFault>>),
+    /// To show a checkpoint that witnesses have cosigned.
+    Witnessed(Box<SignedCheckpoint>, oneshot::Sender<Result<(), StoreFault>>),
 }
 
 /// A publisher and what it works with.
@@ -42,6 +45,9 @@ impl PublisherThread {
                 // Whoever no longer waits asked in vain, and does no harm.
                 Ok(Command::Publish(done)) => drop(done.send(self.publish())),
                 Ok(Command::Prune(before, done)) => drop(done.send(self.prune(before))),
+                Ok(Command::Witnessed(signed, done)) => {
+                    drop(done.send(self.publisher.show_witnessed(&signed, &self.shared)));
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     drop(self.publish());
                     next = Instant::now() + self.every;
