@@ -6,8 +6,8 @@
 //! ```
 //!
 //! [`Recorder`] is the door: nothing is released unless [`Recorder::append`] has come back, and it comes back only when the
-//! record and its evidence are on disk for good. `kms-ledger` is behind it. [`Books`] are the other door: nobody is refused
-//! anything, by any method, but with an [`Entered`], which stands in the log or in its counts.
+//! record and its evidence are on disk for good. `kms-ledger` is behind it. `Books` are the other door: nobody is refused
+//! anything, by any method, but with an `Entered`, which stands in the log or in its counts.
 //!
 //! Threats: a release that nobody can see afterwards; a record that claims more than was decided; a caller who fills the
 //! disk.
