@@ -119,12 +119,11 @@ impl SessionBinding {
     }
 }
 
-/// Reads a node's quote that must be bound to `expected`: a session with role `kms`, or the key of the node's certificate.
+/// A node's quote that must be bound to `expected`: a session with role `kms`, or the key of the node's certificate.
 ///
-/// Refused with one of the `quote-*` codes about form, or with `binding-mismatch` where it was, by its own words, made for
-/// something else: that is not worth a signature check.
-pub fn bound_quote(quote: &[u8], expected: ReportData) -> Result<Quote, DenyReason> {
-    let quote = Quote::parse(quote)?;
+/// Refused with `binding-mismatch` where it was, by its own words, made for something else: that is not worth a signature
+/// check.
+pub fn bound_quote(quote: Quote, expected: ReportData) -> Result<Quote, DenyReason> {
     let found = quote.td().report_data;
     if found == expected { Ok(quote) } else { Err(mismatch(&found, expected)) }
 }

@@ -218,7 +218,7 @@ impl CheckedCollateral {
     ///
     /// Refused with one of the `collateral-*` codes.
     pub fn check_signatures(root: &RootOfTrust, source: Collateral) -> Result<Self, DenyReason> {
-        let (checked, memo) = scoped(Arc::default(), || Self::load(root, source));
+        let (checked, memo) = scoped(Vec::new(), || Self::load(root, source));
         Ok(Self { memo: Arc::new(memo), ..checked? })
     }
 

@@ -51,6 +51,7 @@ pub mod pccs;
 mod pki;
 #[cfg(feature = "platform")]
 pub mod platform;
+mod platforms;
 pub mod policy;
 pub mod quote;
 pub mod ratls;

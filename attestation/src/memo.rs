@@ -6,8 +6,9 @@
 //! evaluated anew for every quote by the code around this; only the curve arithmetic is saved.
 //!
 //! Entries are compared byte for byte, not by a hash of them. They are learned while collateral is loaded, and
-//! dropped with it; what one quote's own chain adds lives for that one verification, where the checks of this
-//! crate and those of the quote verifier meet the same signatures. Nothing an outsider sends stays.
+//! dropped with it. What a quote adds lives for that one verification, where the checks of this crate and those of
+//! the quote verifier meet the same signatures; of a quote that was found genuine, the signatures of its platform
+//! (`platforms`) are kept. Nothing stays that an outsider without genuine hardware sends.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -53,6 +54,24 @@ impl SignatureMemo {
         self.0.iter().any(|entry| entry.is(public_key, message, signature))
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Those that were made by one of these keys.
+    pub(crate) fn by_keys(mut self, public_keys: &[&[u8]]) -> Self {
+        self.0.retain(|entry| public_keys.contains(&&*entry.public_key));
+        self
+    }
+
+    /// These, and as many of the others as there is room for.
+    pub(crate) fn with(mut self, others: &Self) -> Self {
+        for Entry { public_key, message, signature } in &others.0 {
+            self.learn(public_key, message, signature);
+        }
+        self
+    }
+
     fn learn(&mut self, public_key: &[u8], message: &[u8], signature: &[u8]) {
         if self.0.len() < MAX_ENTRIES {
             let [public_key, message, signature] = [public_key, message, signature].map(Box::from);
@@ -62,8 +81,15 @@ impl SignatureMemo {
 }
 
 struct Scope {
-    known: Arc<SignatureMemo>,
+    known: Vec<Arc<SignatureMemo>>,
     learned: SignatureMemo,
+}
+
+impl Scope {
+    fn knows(&self, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+        let mut memos = self.known.iter().map(|memo| &**memo).chain([&self.learned]);
+        memos.any(|memo| memo.knows(public_key, message, signature))
+    }
 }
 
 /// Puts the thread's former scope back, also when the verification unwinds.
@@ -77,7 +103,10 @@ impl Drop for Restore {
 
 /// Runs a verification that takes the signatures in `known` as verified, and each further one at most once.
 /// Returns what the verification returned, and the signatures that it verified itself.
-pub(crate) fn scoped<T>(known: Arc<SignatureMemo>, verification: impl FnOnce() -> T) -> (T, SignatureMemo) {
+pub(crate) fn scoped<T>(
+    known: Vec<Arc<SignatureMemo>>,
+    verification: impl FnOnce() -> T,
+) -> (T, SignatureMemo) {
     let scope = Scope { known, learned: SignatureMemo::default() };
     let restore = Restore(ACTIVE.replace(Some(scope)));
     let result = verification();
@@ -98,10 +127,7 @@ impl SignatureVerificationAlgorithm for MemoisedP256 {
         signature: &[u8],
     ) -> Result<(), InvalidSignature> {
         let known = ACTIVE.with_borrow(|scope| {
-            scope.as_ref().is_some_and(|scope| {
-                scope.known.knows(public_key, message, signature)
-                    || scope.learned.knows(public_key, message, signature)
-            })
+            scope.as_ref().is_some_and(|scope| scope.knows(public_key, message, signature))
         });
         if known {
             return Ok(());
@@ -178,7 +204,7 @@ mod tests {
     #[test]
     fn memo__should_learn_valid_signatures_only() {
         let Signed { key, signature } = signed(b"message");
-        let ((), memo) = scoped(Arc::default(), || {
+        let ((), memo) = scoped(Vec::new(), || {
             assert!(MemoisedP256.verify_signature(&key, b"message", &signature).is_ok());
             assert!(MemoisedP256.verify_signature(&key, b"message", &signature).is_ok());
             assert!(MemoisedP256.verify_signature(&key, b"massage", &signature).is_err());
@@ -190,10 +216,9 @@ mod tests {
     #[test]
     fn memo__should_answer_for_the_very_same_bytes_only() {
         let Signed { key, signature } = signed(b"message");
-        let (_, memo) =
-            scoped(Arc::default(), || MemoisedP256.verify_signature(&key, b"message", &signature));
+        let (_, memo) = scoped(Vec::new(), || MemoisedP256.verify_signature(&key, b"message", &signature));
         let other = signed(b"message");
-        scoped(Arc::new(memo), || {
+        scoped(vec![Arc::new(memo)], || {
             assert!(MemoisedP256.verify_signature(&key, b"message", &signature).is_ok());
             assert!(MemoisedP256.verify_signature(&other.key, b"message", &signature).is_err());
             assert!(MemoisedP256.verify_signature(&key, b"message", &other.signature).is_err());
@@ -205,7 +230,7 @@ mod tests {
     fn memo__should_not_outlive_its_scope_even_when_that_unwinds() {
         let Signed { key, signature } = signed(b"message");
         let unwound = std::panic::catch_unwind(|| {
-            scoped(Arc::default(), || {
+            scoped(Vec::new(), || {
                 assert!(MemoisedP256.verify_signature(&key, b"message", &signature).is_ok());
                 panic!("unwind");
             })
@@ -215,8 +240,24 @@ mod tests {
     }
 
     #[test]
+    fn memo__should_give_the_signatures_of_some_keys_and_join_others() {
+        let [first, second] = [b"first", b"other"].map(|message| (message, signed(message)));
+        let ((), both) = scoped(Vec::new(), || {
+            for (message, Signed { key, signature }) in [&first, &second] {
+                assert!(MemoisedP256.verify_signature(key, *message, signature).is_ok());
+            }
+        });
+        let of_first = both.by_keys(&[&first.1.key]);
+        assert_eq!(of_first.0.len(), 1);
+        assert!(of_first.knows(&first.1.key, first.0, &first.1.signature));
+        let joined = SignatureMemo::default().with(&of_first);
+        assert!(joined.knows(&first.1.key, first.0, &first.1.signature) && !joined.is_empty());
+        assert!(of_first.by_keys(&[&second.1.key]).is_empty());
+    }
+
+    #[test]
     fn memo__should_be_bounded() {
-        let ((), memo) = scoped(Arc::default(), || {
+        let ((), memo) = scoped(Vec::new(), || {
             for n in 0..=MAX_ENTRIES {
                 let message = n.to_le_bytes();
                 let Signed { key, signature } = signed(&message);

@@ -17,6 +17,7 @@ use crate::collateral::PckCa;
 use crate::deny::{DenyCode, DenyReason};
 use crate::ids::{Fmspc, Ppid};
 use crate::pki::{Cert, parse_pem_chain};
+use crate::platforms::{KnownChain, PckChain};
 use crate::td::TdReport;
 
 /// The largest quote that is read, in bytes. Genuine ones have about 5,000.
@@ -54,23 +55,28 @@ pub struct Quote {
     raw: Vec<u8>,
     version: u16,
     td: TdReport,
-    platform: Platform,
-    pub(crate) pck: Cert,
-    pub(crate) pck_ca: Cert,
+    pub(crate) known: KnownChain,
 }
 
 impl Quote {
     /// Reads a quote. Refused with one of the `quote-*` codes about form, `pck-chain-malformed` or `ppid-invalid`.
     pub fn parse(raw: &[u8]) -> Result<Self, DenyReason> {
+        Self::parse_with(raw, |pem| read_chain(pem).map(KnownChain::new))
+    }
+
+    /// The same, with the certificates from where [`read_chain`] would be called for them.
+    pub(crate) fn parse_with(
+        raw: &[u8],
+        chain: impl FnOnce(&[u8]) -> Result<KnownChain, DenyReason>,
+    ) -> Result<Self, DenyReason> {
         check_size(raw)?;
         check_header(raw)?;
         let quote = decode_exactly(raw)?;
         check_certification(&quote)?;
         let td = TdReport::read(&quote.report)
             .ok_or_else(|| DenyReason::new(DenyCode::QuoteTeeType, "an SGX enclave report", "a TD report"))?;
-        let (pck, pck_ca) = read_pck_chain(quote.inner_cert_data())?;
-        let platform = read_platform(&pck)?;
-        Ok(Self { raw: raw.to_vec(), version: quote.header.version, td, platform, pck, pck_ca })
+        let known = chain(quote.inner_cert_data())?;
+        Ok(Self { raw: raw.to_vec(), version: quote.header.version, td, known })
     }
 
     /// The bytes.
@@ -94,7 +100,7 @@ impl Quote {
     /// The hardware that the quote claims: tells which collateral to get.
     #[must_use]
     pub fn platform(&self) -> &Platform {
-        &self.platform
+        &self.known.chain.platform
     }
 }
 
@@ -187,6 +193,13 @@ fn check_certification(quote: &QvlQuote) -> Result<(), DenyReason> {
         ));
     }
     Ok(())
+}
+
+/// The certificates of that text, and what the first of them says.
+pub(crate) fn read_chain(pem: &[u8]) -> Result<PckChain, DenyReason> {
+    let (pck, pck_ca) = read_pck_chain(pem)?;
+    let platform = read_platform(&pck)?;
+    Ok(PckChain { pem: pem.into(), pck, pck_ca, platform })
 }
 
 /// The PCK certificate and the CA that issued it. A root that follows is not used: the root is configured.

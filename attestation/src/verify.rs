@@ -19,24 +19,28 @@ use crate::hash::sha256;
 use crate::ids::RootKeyId;
 use crate::memo::{MemoisedConfig, scoped};
 use crate::pki::PkiFault;
+use crate::platforms::{PckChain, Platforms};
 use crate::policy::Policy;
-use crate::quote::{Platform, Quote};
+use crate::quote::{Platform, Quote, read_chain};
 use crate::root::RootOfTrust;
 use crate::tcb::{PlatformSvns, Shortfall, phrase};
 use crate::td::TdReport;
 use crate::time::rfc3339;
 
-/// Verifies quotes against one root of trust.
+/// Verifies quotes against one root of trust. Remembers platforms that it has found genuine, so that what is the same in
+/// each of their quotes is read and its signatures are verified once.
 pub struct Verifier {
     root: RootOfTrust,
     qvl: QuoteVerifier<MemoisedConfig>,
+    platforms: Platforms,
 }
 
 impl Verifier {
     /// A verifier that trusts the given root and no other.
     #[must_use]
     pub fn new(root: RootOfTrust) -> Self {
-        Self { qvl: QuoteVerifier::new_with_config(root.der().to_vec()), root }
+        let qvl = QuoteVerifier::new_with_config(root.der().to_vec());
+        Self { qvl, root, platforms: Platforms::default() }
     }
 
     /// The root of trust.
@@ -54,10 +58,16 @@ impl Verifier {
         CheckedCollateral::check(&self.root, collateral, now)
     }
 
+    /// Reads a quote as [`Quote::parse`] does. The certificates of a platform that was found genuine are not read again.
+    pub fn parse(&self, quote: &[u8]) -> Result<Quote, DenyReason> {
+        Quote::parse_with(quote, |pem| self.platforms.read(pem, || read_chain(pem)))
+    }
+
     /// Establishes that the quote is genuine, and in what state its platform is at `now` (Unix seconds).
     ///
-    /// With collateral that has been checked before, none of its signatures is verified again; its dates, its
-    /// signers' validity and revocation, and the TCB levels are evaluated as for the first quote.
+    /// With collateral that has been checked before, none of its signatures is verified again; nor, for a quote that
+    /// [`Self::parse`] read, those of its platform that stood in an earlier genuine quote byte for byte. Dates, the
+    /// signers' and the platform's validity and revocation, and the TCB levels are evaluated as for the first quote.
     ///
     /// Refused with one of the `td-*`, `pck-*`, `qe-*`, `collateral-*`, `tdx-module-*` codes, `quote-signature-invalid`,
     /// `fmspc-mismatch`, `pceid-mismatch`, `tcb-level-unknown`, `tcb-revoked` or `verifier-disagreement`.
@@ -68,25 +78,29 @@ impl Verifier {
         now: u64,
     ) -> Result<AuthenticQuote, DenyReason> {
         quote.td().check_production()?;
-        let (claims, _) = scoped(Arc::clone(&collateral.memo), || {
+        let known = vec![Arc::clone(&collateral.memo), Arc::clone(&quote.known.signatures)];
+        let (claims, learned) = scoped(known, || {
             collateral.check_time(&self.root, now)?;
             check_applies(quote, collateral)?;
             self.check_pck(quote, collateral, now)?;
             self.run_qvl(quote, collateral, now)
         });
-        AuthenticQuote::new(quote, collateral, &claims?)
+        let authentic = AuthenticQuote::new(quote, collateral, &claims?)?;
+        self.platforms.note(&quote.known, learned);
+        Ok(authentic)
     }
 
     /// Checks the PCK certificate and its CA, with a reason for each way in which they can fail.
     fn check_pck(&self, quote: &Quote, collateral: &CheckedCollateral, now: u64) -> Result<(), DenyReason> {
-        let ca = quote.pck_ca.check_issued_by(self.root.cert(), &collateral.root_crl, now);
+        let PckChain { pck, pck_ca, .. } = &*quote.known.chain;
+        let ca = pck_ca.check_issued_by(self.root.cert(), &collateral.root_crl, now);
         ca.map_err(|fault| pck_fault("PCK CA", DenyCode::PckCaRevoked, fault, now))?;
         let listed = &collateral.pck_ca;
-        if quote.pck_ca.public_key() != listed.public_key() {
+        if pck_ca.public_key() != listed.public_key() {
             let found = format!("a list from {}", listed.x509().tbs_certificate().subject());
             return Err(DenyReason::quoting(DenyCode::PckCrlMismatch, &found, "one from the PCK's issuer"));
         }
-        let pck = quote.pck.check_issued_by(&quote.pck_ca, &collateral.pck_crl, now);
+        let pck = pck.check_issued_by(pck_ca, &collateral.pck_crl, now);
         pck.map_err(|fault| pck_fault("PCK certificate", DenyCode::PckRevoked, fault, now))
     }
 

@@ -62,14 +62,30 @@ impl World {
         self.platform.collateral.qe_identity.tcb_levels = vec![level];
     }
 
+    fn verifier(&self) -> Verifier {
+        Verifier::new(RootOfTrust::configured(&self.platform.root_der()).unwrap())
+    }
+
     fn verify(&self) -> Result<VerifiedQuote, DenyReason> {
+        self.verify_by(&self.verifier())
+    }
+
+    /// The same by a verifier that has found the healthy platform genuine before, and then this one if it is.
+    fn verify_again(&self) -> Result<VerifiedQuote, DenyReason> {
+        let verifier = self.verifier();
+        Self::healthy().verify_by(&verifier).unwrap();
+        let first = self.verify_by(&verifier);
+        assert_eq!(self.verify_by(&verifier), first);
+        first
+    }
+
+    fn verify_by(&self, verifier: &Verifier) -> Result<VerifiedQuote, DenyReason> {
         let host = self.platform.host(0).unwrap();
         let mut quote = host.quote(&self.spec).unwrap();
         (self.edit_quote)(&mut quote);
         let mut collateral = self.platform.collateral_of(host.fmspc()).unwrap();
         (self.edit_collateral)(&mut collateral);
-        let verifier = Verifier::new(RootOfTrust::configured(&self.platform.root_der()).unwrap());
-        let quote = Quote::parse(&quote)?;
+        let quote = verifier.parse(&quote)?;
         let collateral = verifier.check_collateral(Collateral::new(collateral), self.now)?;
         let authentic = verifier.authenticate(&quote, &collateral, self.now)?;
         authentic.appraise(&self.policy, self.now, self.out_of_date_since)
@@ -715,7 +731,13 @@ fn check(cases: &[Case]) {
     for (name, code, fault, twin) in cases {
         let mut faulty = World::healthy();
         fault(&mut faulty);
-        match faulty.verify() {
+        let verified = faulty.verify();
+        assert_eq!(
+            faulty.verify_again(),
+            verified,
+            "{name}: another answer about a platform that is remembered"
+        );
+        match verified {
             Err(reason) => {
                 assert_eq!(reason.code, *code, "{name}: {reason}");
                 assert!(!reason.found.is_empty() && !reason.expected.is_empty(), "{name}: {reason}");
@@ -724,7 +746,9 @@ fn check(cases: &[Case]) {
         }
         let mut healthy = World::healthy();
         twin(&mut healthy);
-        if let Err(reason) = healthy.verify() {
+        let verified = healthy.verify();
+        assert_eq!(healthy.verify_again(), verified, "{name}: the twin");
+        if let Err(reason) = verified {
             panic!("{name}: the healthy twin was refused: {reason}");
         }
     }

@@ -89,7 +89,8 @@ impl ContractReader {
     /// Asks at the heads as they are now; `now` in Unix seconds.
     ///
     /// Makes at most one read more than there are providers; a deadline is the caller's to set, by dropping the future.
-    /// Refused with a code of class `Head`, or with the fault of the provider that failed last where every provider failed.
+    /// Refused with a code of class `Head`, or with the fault of the provider that failed last where every provider failed;
+    /// never with one of class `Contract`, which is a decision with a witness.
     pub async fn ask(&self, question: &Question, now: u64) -> Result<Reading, ChainDeny> {
         let attempt = async |rpc: &Rpc| self.read(rpc, question, now).await;
         let Failed { fault, unproven } = match self.first_answer(&attempt).await {

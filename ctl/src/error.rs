@@ -87,6 +87,15 @@ pub(crate) enum CtlError {
     /// A bundle has no tiles to make other proofs of.
     #[error("this is a bundle already; export from the log's files")]
     ExportOfBundle,
+    /// A bundle has no tiles to show that it continues another checkpoint.
+    #[error("a bundle can be compared with a checkpoint of its own size only; give the log's files")]
+    BundleSince,
+    /// A bundle never changes.
+    #[error("this is a bundle, which nothing is added to; give the log's URL or folder")]
+    WatchOfBundle,
+    /// A file holds no certificates.
+    #[error("{} holds no certificate in PEM or DER", .path.display())]
+    Roots { path: PathBuf },
     /// An owner's command was not carried out.
     #[error(transparent)]
     Owner(#[from] OwnerError),

@@ -51,7 +51,40 @@ impl Outcome {
 
 /// A result as JSON for programs, one line for each member.
 pub(crate) fn json(result: &impl Serialize) -> Result<Vec<u8>, CtlError> {
-    let mut text = serde_json::to_vec_pretty(result).map_err(CtlError::Encode)?;
-    text.push(b'\n');
-    Ok(text)
+    serde_json::to_string_pretty(result).map(|text| lines(&text)).map_err(CtlError::Encode)
+}
+
+/// A result as JSON in one line.
+pub(crate) fn json_line(result: &impl Serialize) -> Result<Vec<u8>, CtlError> {
+    serde_json::to_string(result).map(|text| lines(&text)).map_err(CtlError::Encode)
+}
+
+/// JSON in ASCII alone, and a newline. An outsider's text may hold what a terminal acts on; outside of texts, JSON is ASCII.
+fn lines(json: &str) -> Vec<u8> {
+    let mut out = String::with_capacity(json.len() + 1);
+    for char in json.chars() {
+        if char == '\n' || (' '..='~').contains(&char) {
+            out.push(char);
+        } else {
+            let mut units = [0; 2];
+            out.extend(char.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    out.push('\n');
+    out.into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json__should_be_ascii_and_read_back_the_same() {
+        let hostile = "a\u{1b}[2J\u{7f}\u{9b}31m\u{202e}\u{1f600}\n\"\\\r\u{0}\u{feff}";
+        for text in [json(&[hostile]).unwrap(), json_line(&[hostile]).unwrap()] {
+            assert!(text.iter().all(|byte| *byte == b'\n' || (b' '..=b'~').contains(byte)), "{text:?}");
+            assert_eq!(serde_json::from_slice::<[String; 1]>(&text).unwrap(), [hostile]);
+        }
+        assert_eq!(json_line(&[hostile]).unwrap().split(|byte| *byte == b'\n').count(), 2);
+    }
 }

@@ -22,24 +22,28 @@ use kms_attestation::pccs::{
 use kms_attestation::platform::Platform;
 use kms_attestation::quote::Quote;
 use kms_chain::{Anchor, ContractReader, Rpc, RpcLimits};
-use kms_ledger::note::LogSigner as _;
+use kms_ledger::note::LogKey;
 use kms_ledger::record::RootOrigin;
+use kms_ledger::serve::Blobs;
 use kms_ledger::store::{Store, StoreFault, StoreKeys, StoreOptions};
 use kms_verdict::Judge;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use crate::config::ledger::Auditors;
 use crate::config::{Config, RootSource};
 use crate::hardening::{Hardened, HardeningError};
-use crate::keys::{CertificateDeny, KeyError, NodeLogKey, RootKeys, RootSecret};
+use crate::keys::{CertificateDeny, KeyError, RootKeys, RootSecret};
 use crate::metrics::{Measured, Metrics};
 use crate::node::certificate::{Issuer, NodeCertificate};
 use crate::node::history::History;
 use crate::node::{Node, Quotas, Standing, Workers};
-use crate::record::{Books, CollateralBlobs, KeptLog, LogIdentity, Stamp};
+use crate::record::{Books, KeptLog, LogIdentity, Recorder, Stamp};
 use crate::refusal::Refused;
 use crate::serve::{CertificateTerms, Listeners, LogListener, ServeLimits};
+use crate::server::auditors_tls;
+use crate::witnesses::{Guarded, Rounds, Witnesses};
 use kms_client::secret::Secret;
 
 /// The largest OS-image manifest that is read, in bytes.
@@ -82,6 +86,16 @@ pub enum StartError {
     /// The configuration was loaded, and yet something in it cannot be used.
     #[error("start-config: {0}; run `kms-node config check`")]
     Config(String),
+    /// The CAs of auditors cannot be used.
+    #[error(
+        "start-auditors: {path}, from ledger.auditors.client_ca_file: {fault}; give CA certificates in PEM"
+    )]
+    Auditors {
+        /// Where.
+        path: String,
+        /// What is wrong.
+        fault: String,
+    },
     /// A port cannot be opened.
     #[error(
         "start-listen: cannot listen at {address}, from {key}: {error}; free the port, or choose another"
@@ -111,50 +125,44 @@ pub struct Assembled {
     pub terms: CertificateTerms,
 }
 
-/// Puts a node together.
-pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled, StartError> {
+/// Puts a node together. It records through the door to its log that `door` makes.
+pub async fn assemble(
+    config: &Config,
+    hardened: &Hardened,
+    door: impl FnOnce(Arc<Store>) -> Arc<dyn Recorder>,
+) -> Result<Assembled, StartError> {
     let state = &config.node.state_dir;
     fs::create_dir_all(state).map_err(file("make the folder", state))?;
     let (root_origin, root) = root_secret(&config.root, hardened)?;
     let root = root.keys()?;
-    let manifest_path = &config.node.os_image_manifest;
-    let os_image_manifest = read_bounded(manifest_path).map_err(file("read", manifest_path))?;
+    let os_image_manifest = os_image_manifest(config)?;
     let certificate_policy = config.certificates.policy()?;
     let terms = config.certificates.terms(config.listen.server_names.clone());
-    let platform = Platform::detect(&config.node.platform).await;
-    let platform = platform.map_err(|error| unusable(format_args!("{}; {}", error.found(), error.fix())))?;
+    let platform = platform(config).await?;
     let collateral = collateral(config)?;
     let anchor = config.anchor().map_err(unusable)?;
     let chain = contract_reader(config, anchor.clone())?;
-    let trust = config.attestation.root_of_trust().map_err(unusable)?;
-    let judge = Judge::new(Verifier::new(trust), config.policy.clone(), anchor);
+    let judge = judge(config, anchor)?;
     let issuer =
         Issuer { root: &root, policy: &certificate_policy, names: &terms.names, lifetime: terms.lifetime };
     let now = collateral.now();
     let certificate = issuer.issue(&platform, now).await.map_err(StartError::Refused)?;
     let stamp = stamp(config, &root, &certificate)?;
-    let log_key = root.node_log_key(&config.node.name)?;
-    let origin = log_origin(config);
-    let log = LogIdentity::attest(&platform, origin.clone(), &log_key).await.map_err(StartError::Refused)?;
-    let folder = log_folder(&config.ledger.folder, &config.root, &log_key);
-    let journal = root.node_journal_key(&config.node.name)?;
-    let keys = StoreKeys { signer: Box::new(log_key), journal };
-    let (ledger, opened) = Store::open(&folder, keys, store_options(config, origin))?;
-    tracing::info!(?opened, "the log of decisions");
-    let ledger = Arc::new(ledger);
+    let OpenLog { log, store, witnesses, rounds } = open_log(config, &root, &platform, &collateral).await?;
     let history = state.join("platforms.json");
     let (limits, cores) = (&config.limits, available_parallelism().unwrap_or(NonZeroUsize::MIN));
     let metrics = Arc::<Metrics>::default();
+    let guarded = Guarded::new(door(Arc::clone(&store)), Arc::clone(&witnesses));
     let node = Node {
         judge: Arc::new(judge),
         certificate_policy,
         collateral,
         chain,
         history: History::open(&history).map_err(file("read", &history))?,
-        recorder: Arc::new(Measured::new(Arc::clone(&ledger), Arc::clone(&metrics))),
+        recorder: Measured::new(Arc::new(guarded), Arc::clone(&metrics)),
         stamp,
-        books: Books::new(now, Arc::clone(&metrics)),
-        collateral_blobs: CollateralBlobs::default(),
+        books: Arc::new(Books::new(now, Arc::clone(&metrics))),
+        identities: config.ledger.identities,
         log,
         root,
         platform,
@@ -167,9 +175,13 @@ pub async fn assemble(config: &Config, hardened: &Hardened) -> Result<Assembled,
         nonce_lifetime: limits.nonce_lifetime,
         insecure_settings: config.insecure_settings().into_iter().map(str::to_owned).collect(),
         metrics,
+        witnesses,
     };
-    node.record_start(root_origin).await?;
-    let ledger = KeptLog { store: ledger, keep_evidence: config.ledger.keep_evidence };
+    // A log that a witness contradicts is not continued, not even with this start: the node says why, and waits for a person.
+    if node.witnesses.contradiction().is_none() {
+        node.record_start(root_origin).await?;
+    }
+    let ledger = KeptLog { store, keep_evidence: config.ledger.keep_evidence, rounds };
     Ok(Assembled { node: Arc::new(node), ledger, limits: limits.serve, terms })
 }
 
@@ -180,15 +192,48 @@ fn stamp(config: &Config, root: &RootKeys, own: &NodeCertificate) -> Result<Stam
     Ok(Stamp::new(&config.node.name, policy, root.epoch(), measurement))
 }
 
+/// The log, and those who watch it.
+struct OpenLog {
+    log: LogIdentity,
+    store: Arc<Store>,
+    witnesses: Arc<Witnesses>,
+    rounds: Option<Rounds>,
+}
+
+/// Opens the log, and asks its witnesses whether it is the one that they know, before anything is added to it.
+async fn open_log(
+    config: &Config,
+    root: &RootKeys,
+    platform: &Platform,
+    collateral: &CollateralCache,
+) -> Result<OpenLog, StartError> {
+    let (name, origin) = (&config.node.name, log_origin(config));
+    let (signer, journal) = (root.node_log_key(name)?, root.node_journal_key(name)?);
+    let log = LogIdentity::attest(platform, origin.clone(), &signer).await.map_err(StartError::Refused)?;
+    let folder = log_folder(&config.ledger.folder, &config.root, &log.public_key);
+    let keys = StoreKeys { signer: Box::new(signer), journal };
+    let (store, opened) = Store::open(&folder, keys, store_options(config, origin))?;
+    tracing::info!(?opened, "the log of decisions");
+    let store = Arc::new(store);
+    let terms = config.ledger.witnesses.as_ref();
+    let witnesses = Arc::new(Witnesses::new(terms, opened.size));
+    let Some(terms) = terms else { return Ok(OpenLog { log, store, witnesses, rounds: None }) };
+    let key = LogKey::new(log.origin.parse().map_err(unusable)?, log.public_key);
+    let rounds = Rounds::new(terms, Arc::clone(&store), &key, Arc::clone(&witnesses));
+    let mut rounds = rounds.map_err(unusable)?;
+    rounds.first(|| collateral.now()).await;
+    Ok(OpenLog { log, store, witnesses, rounds: Some(rounds) })
+}
+
 /// The log's name: which node of which KMS.
 fn log_origin(config: &Config) -> String {
     format!("{}/onchain-kms/{}/{:#x}", config.node.name, config.chain.chain_id, config.chain.contract)
 }
 
 /// Where the log is. A log belongs to its key: a root that is made at each start begins a log of its own, beside the others.
-fn log_folder(folder: &Path, root: &RootSource, key: &NodeLogKey) -> PathBuf {
+fn log_folder(folder: &Path, root: &RootSource, key: &[u8; 32]) -> PathBuf {
     match root {
-        RootSource::Generate => folder.join(hex::encode(key.public_key())),
+        RootSource::Generate => folder.join(hex::encode(key)),
         RootSource::InsecureFile(_) => folder.to_owned(),
     }
 }
@@ -199,20 +244,25 @@ fn store_options(config: &Config, origin: String) -> StoreOptions {
     StoreOptions { origin, reserve_bytes, publish_every, ..StoreOptions::default() }
 }
 
-/// Opens the node's ports.
-pub async fn bind(config: &Config) -> Result<Listeners, StartError> {
+/// Opens a node's ports.
+pub async fn bind(config: &Config, node: &Node) -> Result<Listeners, StartError> {
     let services = listen("listen.address", config.listen.address).await?;
     let metrics = match config.metrics.address {
         Some(address) => Some(listen("metrics.address", address).await?),
         None => None,
     };
-    let log = match config.ledger.address {
-        Some(address) => {
-            let listener = listen("ledger.address", address).await?;
-            Some(LogListener { listener, blobs: config.ledger.serve_evidence })
-        }
-        None => None,
-    };
+    let mut log = Vec::new();
+    if let Some(address) = config.ledger.address {
+        let listener = listen("ledger.address", address).await?;
+        log.push(LogListener { listener, tls: None, blobs: config.ledger.serve_evidence });
+    }
+    if let Some(Auditors { address, client_ca_file }) = &config.ledger.auditors {
+        let tls = auditors_tls(client_ca_file, node.certificates.subscribe());
+        let path = client_ca_file.display().to_string();
+        let tls = tls.map_err(|fault| StartError::Auditors { path, fault: fault.to_string() })?;
+        let listener = listen("ledger.auditors.address", *address).await?;
+        log.push(LogListener { listener, tls: Some(tls), blobs: Blobs::Served });
+    }
     Ok(Listeners { services, metrics, log })
 }
 
@@ -227,6 +277,21 @@ fn file(what: &'static str, path: &Path) -> impl Fn(std::io::Error) -> StartErro
 
 fn unusable(what: impl std::fmt::Display) -> StartError {
     StartError::Config(what.to_string())
+}
+
+fn judge(config: &Config, anchor: Anchor) -> Result<Judge, StartError> {
+    let trust = config.attestation.root_of_trust().map_err(unusable)?;
+    Ok(Judge::new(Verifier::new(trust), config.policy.clone(), anchor))
+}
+
+async fn platform(config: &Config) -> Result<Platform, StartError> {
+    let platform = Platform::detect(&config.node.platform).await;
+    platform.map_err(|error| unusable(format_args!("{}; {}", error.found(), error.fix())))
+}
+
+fn os_image_manifest(config: &Config) -> Result<Vec<u8>, StartError> {
+    let path = &config.node.os_image_manifest;
+    read_bounded(path).map_err(file("read", path))
 }
 
 fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {

@@ -1,20 +1,14 @@
-//! `kms-node`: the daemon. Owns the command line, the log, signals and the exit code.
+//! `kms-node`: the command line of the daemon, and its exit code.
 //!
 //! Exit codes: 0 stopped as told; 1 could not start or go on; 2 wrong usage or configuration.
 #![cfg_attr(test, allow(non_snake_case))]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use kms_node::assemble::{Assembled, assemble, bind};
-use kms_node::config::log::LogFormat;
 use kms_node::config::{Config, check_report};
-use kms_node::hardening::harden;
-use kms_node::serve::serve;
-use tokio::signal::unix::{SignalKind, signal};
+use kms_node::daemon;
 
 /// A KMS node: releases keys to confidential VMs that the contracts allow.
 #[derive(Debug, Parser)]
@@ -49,10 +43,6 @@ struct ConfigArgs {
     set: Vec<String>,
 }
 
-/// How long the end waits for jobs on threads of their own: a verification takes a millisecond, a name that the system
-/// looks up may take many seconds, and nobody needs either any more.
-const LAST_JOBS: Duration = Duration::from_secs(1);
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let (Command::Run(args) | Command::Config(ConfigCommand::Check(args))) = &cli.command;
@@ -68,65 +58,12 @@ fn main() -> ExitCode {
             print!("{}", check_report(&config));
             ExitCode::SUCCESS
         }
-        Command::Run(_) => run(&config),
-    }
-}
-
-fn run(config: &Config) -> ExitCode {
-    start_log(config);
-    let outcome = harden(config.node.memory_lock).map_err(|error| error.to_string()).and_then(|hardened| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| error.to_string())?;
-        let outcome = runtime.block_on(async {
-            let assembled = assemble(config, &hardened).await.map_err(|error| error.to_string())?;
-            work(config, assembled).await.map_err(|error| error.to_string())
-        });
-        runtime.shutdown_timeout(LAST_JOBS);
-        outcome
-    });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn work(config: &Config, assembled: Assembled) -> Result<(), Box<dyn std::error::Error>> {
-    let Assembled { node, ledger, limits, terms } = assembled;
-    let store = Arc::clone(&ledger.store);
-    let listeners = bind(config).await?;
-    // Before anybody is told that it serves, so that no signal finds the default action.
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    for setting in config.insecure_settings() {
-        tracing::warn!(setting, "insecure");
-    }
-    if let Some(metrics) = &listeners.metrics {
-        tracing::info!(address = %metrics.local_addr()?, "serving metrics");
-    }
-    if let Some(log) = &listeners.log {
-        tracing::info!(address = %log.listener.local_addr()?, evidence = ?log.blobs, "serving the log of decisions");
-    }
-    tracing::info!(address = %listeners.services.local_addr()?, node = %config.node.name, policy = %config.policy_digest(), "serving");
-    let shutdown = async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        tracing::info!("stopping");
-    };
-    serve(node, ledger, listeners, limits, terms, shutdown).await?;
-    // What was recorded to the very end, the stop too.
-    store.publish().await?;
-    Ok(())
-}
-
-fn start_log(config: &Config) {
-    let builder =
-        tracing_subscriber::fmt().with_max_level(config.log.level.filter()).with_writer(std::io::stderr);
-    match config.log.format {
-        LogFormat::Text => builder.with_ansi(false).init(),
-        LogFormat::Json => builder.json().init(),
+        Command::Run(_) => match daemon::run(&config, |log| log) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!("{error}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }

@@ -1,7 +1,8 @@
 //! Why this node refuses: the codes of a verdict, of certificates, its own, and how each travels as a gRPC status.
 //!
 //! A status carries a `google.rpc.ErrorInfo`: `reason` is the stable code, `domain` is "onchain-kms", `metadata` has
-//! `found`, `expected` and `fix`. Where trying again later makes sense, a `google.rpc.RetryInfo` says when.
+//! `found`, `expected` and `fix`. Where trying again later makes sense, a `google.rpc.RetryInfo` says when. Only a refusal
+//! that the log tells of becomes a status.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::keys::CertificateCode;
 use crate::node::OVERLOAD_PAUSE;
+use crate::record::Entered;
 
 /// How long a caller whose request took too long should wait: what was slow is seldom fast at once.
 const TIMEOUT_PAUSE: Duration = Duration::from_secs(1);
@@ -57,6 +59,12 @@ kms_attestation::deny_codes! {
         RecordUnavailable = "record-unavailable", Node,
             "The decision could not be recorded durably, so nothing was released.",
             "Check the disk of the node: full, read-only or failing.";
+        LogContradicted = "log-contradicted", Node,
+            "A witness has seen more of this node's log than there is, or another log: nothing is released or recorded.",
+            "Stop the node: its disk was restored, rolled back or copied. Bring the newest copy of the log's folder back, or begin a new log under another node.name; docs/OPERATING.md has the steps.";
+        LogUnwitnessed = "log-unwitnessed", Node,
+            "Too few witnesses have cosigned this node's log of late, and its configuration then stops releases.",
+            "Check the witnesses that the answer names, their clocks, and the way to them; releases go on by themselves.";
         NodeNotAllowed = "node-not-allowed", Node,
             "This node is not, or no longer, allowed by the KMS contract.",
             "Allow its measurement, device and OS image with `kmsctl kms`, or use another node.";
@@ -184,7 +192,8 @@ pub fn grpc_code(code: Code) -> Grpc {
 
 /// The refusal as a caller sees it. What passes by itself always says when to try again.
 #[must_use]
-pub fn status(refused: &Refused, retry_after: Option<Duration>) -> Status {
+pub(crate) fn status(entered: &Entered) -> Status {
+    let (refused, retry_after) = (entered.refused(), entered.retry_after());
     let cut = |text: &str| text.chars().take(MAX_DETAIL_CHARS).collect::<String>();
     let metadata = HashMap::from([
         ("found".to_owned(), cut(&refused.found)),
@@ -210,8 +219,11 @@ const fn usual_pause(code: Code) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::sync::Arc;
 
     use super::*;
+    use crate::node::Limited;
+    use crate::record::Books;
 
     #[test]
     fn codes__should_be_distinct_across_crates() {
@@ -221,9 +233,11 @@ mod tests {
 
     #[test]
     fn status__should_never_say_ok_and_always_name_the_code_and_its_fix() {
+        let books = Books::new(1, Arc::default());
         for code in Code::all() {
             let refused = Refused::new(code, "x".repeat(5000), "y");
-            let status = status(&refused, Some(Duration::from_secs(2)));
+            let status =
+                status(&books.count_limited(Limited { refused, retry_after: Duration::from_secs(2) }));
             assert_ne!(status.code(), Grpc::Ok);
             let details = status.get_error_details();
             let info = details.error_info().unwrap();

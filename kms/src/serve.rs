@@ -4,6 +4,7 @@
 //! every minute      is this node still allowed?   collateral that is due     (more often while it is not)
 //! every half hour   a new certificate with a new quote
 //! every day         evidence that is too old goes, where the configuration says so
+//! always            the log's witnesses are asked, where it has any; health is what the node may do at this moment
 //! ```
 //!
 //! Told to stop, it takes no new connection, finishes the requests in hand, and does not wait for peers that never end.
@@ -18,7 +19,7 @@ use std::time::Duration;
 use kms_attestation::event_log::MAX_EVENT_LOG_BYTES;
 use kms_attestation::image::MAX_MANIFEST_BYTES;
 use kms_attestation::quote::MAX_QUOTE_BYTES;
-use kms_ledger::serve::{Blobs, serve_log};
+use kms_ledger::serve::{Blobs, ServerTls, serve_log};
 use kms_proto::v1::audit_server::AuditServer;
 use kms_proto::v1::boot_server::BootServer;
 use kms_proto::v1::public_server::PublicServer;
@@ -41,6 +42,7 @@ use crate::public::PublicService;
 use crate::record::{KeptLog, keep_books, keep_evidence};
 use crate::refusal::Refused;
 use crate::server::{Attend, ConnectionLimits, ConnectionTimes, Entrance, Gate};
+use crate::witnesses::keep_witnessed;
 
 /// The largest request, in bytes: quote, event log and manifest at their largest, and what frames them.
 const MAX_REQUEST_BYTES: usize = MAX_QUOTE_BYTES + MAX_EVENT_LOG_BYTES + MAX_MANIFEST_BYTES + 1024;
@@ -57,6 +59,8 @@ const STOP_MARGIN: Duration = Duration::from_secs(1);
 const RENEW_AGAIN: u32 = 10;
 /// How long the first check waits for the first heads.
 const FIRST_HEADS: Duration = Duration::from_secs(10);
+/// How often health is compared with what the node may do: a glance at what is in memory.
+const HEALTH_EVERY: Duration = Duration::from_millis(100);
 /// Connections that have finished their handshake and wait for tonic to take them.
 const HANDED_OVER: usize = 64;
 /// The gRPC services that health is reported for, beside the whole server.
@@ -92,14 +96,16 @@ pub struct Listeners {
     pub services: TcpListener,
     /// Of its metrics, where they are served.
     pub metrics: Option<TcpListener>,
-    /// Of its log of decisions, where that is served.
-    pub log: Option<LogListener>,
+    /// Of its log of decisions: for everybody, for auditors, or both, or none.
+    pub log: Vec<LogListener>,
 }
 
 /// Where the log is served over HTTP, for auditors and mirrors.
 pub struct LogListener {
     /// The port.
     pub listener: TcpListener,
+    /// TLS for auditors alone; without it, everybody is served.
+    pub tls: Option<ServerTls>,
     /// Whether evidence is served there: it names hardware.
     pub blobs: Blobs,
 }
@@ -107,7 +113,7 @@ pub struct LogListener {
 /// Serves until `shutdown` ends; then finishes the requests in hand, which takes at most the longest request.
 pub async fn serve(
     node: Arc<Node>,
-    ledger: KeptLog,
+    mut ledger: KeptLog,
     listeners: Listeners,
     limits: ServeLimits,
     terms: CertificateTerms,
@@ -119,24 +125,26 @@ pub async fn serve(
     let (secured, connections) = mpsc::channel(HANDED_OVER);
     let gate = Arc::new(Gate::new(limits.connections));
     let (certificates, metrics) = (node.certificates.subscribe(), Arc::clone(&node.metrics));
-    let attend = Attend::new(limits.request, Arc::clone(&metrics));
+    let attend = Attend::new(limits.request, Arc::clone(&metrics), Arc::clone(&node.books));
     let entrance = Entrance { gate: Arc::clone(&gate), times: limits.times, certificates, metrics, secured };
     let accepting = tokio::spawn(entrance.accept(listeners.services));
     let no_more = accepting.abort_handle();
     let mut background = vec![
         accepting,
         tokio::spawn(keep_books(Arc::clone(&node))),
-        tokio::spawn(keep_standing(Arc::clone(&node), health)),
+        tokio::spawn(keep_standing(Arc::clone(&node))),
+        tokio::spawn(keep_health(Arc::clone(&node), health)),
         tokio::spawn(keep_certificate(Arc::clone(&node), terms)),
     ];
     if let Some(listener) = listeners.metrics {
         let state = NodeState { node: Arc::clone(&node), gate, log: Arc::clone(&ledger.store) };
         background.push(tokio::spawn(metrics::serve(listener, node.metrics.registry(state))));
     }
-    background.extend(attend_to_log(&node, &ledger, listeners.log));
+    background.extend(attend_to_log(&node, &mut ledger, listeners.log));
     let boot =
         BootServer::new(BootService::new(Arc::clone(&node))).max_decoding_message_size(MAX_REQUEST_BYTES);
-    let audit = AuditServer::new(AuditService::new(ledger.store)).max_decoding_message_size(1024);
+    let audit = AuditServer::new(AuditService::new(ledger.store, Arc::clone(&node.books)))
+        .max_decoding_message_size(1024);
     let public = PublicServer::new(PublicService::new(Arc::clone(&node))).max_decoding_message_size(1024);
     let mut server = Server::builder()
         .layer(attend)
@@ -167,14 +175,15 @@ pub async fn serve(
     outcome
 }
 
-/// What the log needs while the node runs, beside appends: to be served, and to get rid of old evidence.
-fn attend_to_log(node: &Arc<Node>, ledger: &KeptLog, listener: Option<LogListener>) -> Vec<JoinHandle<()>> {
-    let KeptLog { store, keep_evidence: keep } = ledger;
-    let served = listener.map(|LogListener { listener, blobs }| {
-        tokio::spawn(serve_log(listener, None, store.log_folder(), blobs))
+/// What the log needs while the node runs, beside appends: to be served, to be witnessed, and to get rid of old evidence.
+fn attend_to_log(node: &Arc<Node>, ledger: &mut KeptLog, listeners: Vec<LogListener>) -> Vec<JoinHandle<()>> {
+    let KeptLog { store, keep_evidence: keep, rounds } = ledger;
+    let witnessed = rounds.take().map(|rounds| tokio::spawn(keep_witnessed(rounds, Arc::clone(node))));
+    let served = listeners.into_iter().map(|LogListener { listener, tls, blobs }| {
+        tokio::spawn(serve_log(listener, tls, store.log_folder(), blobs))
     });
     let kept = keep.map(|keep| tokio::spawn(keep_evidence(Arc::clone(node), Arc::clone(store), keep)));
-    served.into_iter().chain(kept).collect()
+    served.chain(kept).chain(witnessed).collect()
 }
 
 /// Comes back when every request that was in hand at the stop must be over. A connection that is still open then has none,
@@ -196,28 +205,39 @@ fn reflection() -> Result<
         .build_v1()
 }
 
-/// Checks the node's own standing, and says so.
-async fn keep_standing(node: Arc<Node>, health: HealthReporter) {
+/// Checks the node's own standing.
+async fn keep_standing(node: Arc<Node>) {
     if node.chain.feed().current().is_err() {
         // The first heads are on their way; without them, the first check could only fail.
         drop(timeout(FIRST_HEADS, node.chain.feed().refreshed()).await);
     }
     loop {
         node.collateral.refresh_due();
-        let was_allowed = node.standing.check().is_ok();
-        let outcome = node.examine_itself().await;
-        if let Err(refused) = &outcome {
+        if let Err(refused) = node.examine_itself().await {
             tracing::warn!(%refused, "this node may not release keys");
         }
-        if !was_allowed && node.standing.check().is_ok() {
-            tracing::info!("this node may release keys");
+        sleep(if node.standing.check().is_ok() { CHECK_EVERY } else { CHECK_AGAIN_AFTER }).await;
+    }
+}
+
+/// Says whether the node may release keys, whenever that changes: the contract, the witnesses and time all have a part in it.
+async fn keep_health(node: Arc<Node>, health: HealthReporter) {
+    let mut before = None;
+    loop {
+        let outcome = node.may_release();
+        let now = outcome.as_ref().map_err(|refused| refused.code).err();
+        if before != Some(now) {
+            match &outcome {
+                Ok(()) => tracing::info!("this node may release keys"),
+                // At the start it is not known yet.
+                Err(refused) if before.is_some() => tracing::warn!(%refused, "this node releases no keys"),
+                Err(_) => {}
+            }
+            let serving = if outcome.is_ok() { ServingStatus::Serving } else { ServingStatus::NotServing };
+            report(&health, serving).await;
+            before = Some(now);
         }
-        let (status, pause) = match node.standing.check() {
-            Ok(()) => (ServingStatus::Serving, CHECK_EVERY),
-            Err(_) => (ServingStatus::NotServing, CHECK_AGAIN_AFTER),
-        };
-        report(&health, status).await;
-        sleep(pause).await;
+        sleep(HEALTH_EVERY).await;
     }
 }
 

@@ -18,8 +18,11 @@ use std::sync::Arc;
 use kms_attestation::refusal::Refusal;
 
 use crate::blob::{BlobId, MAX_BLOB_BYTES};
+use crate::checkpoint::Checkpoint;
 use crate::hash::TreeHash;
 use crate::record::MAX_RECORD_BYTES;
+use crate::refusal::{LedgerCode, LedgerRefusal};
+use crate::tree::verify_inclusion;
 
 /// The first bytes.
 pub const BUNDLE_MAGIC: &[u8] = b"onchain-kms/audit-bundle/v1\n";
@@ -107,6 +110,16 @@ impl AuditBundle {
             bundle.blobs.insert(id, blob.into());
         }
         if input.0.is_empty() { Ok(bundle) } else { Err(malformed("bytes after the end")) }
+    }
+
+    /// The bytes of a record, shown to stand in the tree of a checkpoint whose signature the caller has verified. Refused
+    /// with `log-out-of-range` where the bundle has no such record, and with `log-proof-invalid`.
+    pub fn entry(&self, index: u64, head: &Checkpoint) -> Result<&[u8], LedgerRefusal> {
+        let entry = self.entries.get(&index).ok_or_else(|| {
+            LedgerRefusal::new(LedgerCode::LogRange, format_args!("no record {index}"), "one of the bundle")
+        })?;
+        verify_inclusion(index, head.size, TreeHash::leaf(&entry.bytes), &entry.path, head.root)?;
+        Ok(&entry.bytes)
     }
 }
 

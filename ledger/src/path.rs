@@ -20,6 +20,9 @@ const MAX_INDEX_BYTES: usize = 21;
 pub enum LogPath {
     /// What the log signs about its tree. It changes with every publication.
     Checkpoint,
+    /// The latest checkpoint that as many witnesses have cosigned as the node's policy asks for. There is no file before they
+    /// have, nor where the node asks none.
+    Witnessed,
     /// Before which entry evidence may be missing: an index in decimal, and a newline. There is no file before evidence is
     /// removed, and nobody signs it.
     Pruned,
@@ -34,7 +37,7 @@ impl LogPath {
     #[must_use]
     pub fn max_bytes(self) -> usize {
         match self {
-            Self::Checkpoint => MAX_NOTE_BYTES,
+            Self::Checkpoint | Self::Witnessed => MAX_NOTE_BYTES,
             Self::Pruned => MAX_INDEX_BYTES,
             Self::Blob(_) => MAX_BLOB_FILE_BYTES,
             Self::Tile(tile) => match tile.kind() {
@@ -49,6 +52,7 @@ impl fmt::Display for LogPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Checkpoint => f.write_str("checkpoint"),
+            Self::Witnessed => f.write_str("witnessed"),
             Self::Pruned => f.write_str("pruned"),
             Self::Tile(tile) => tile.fmt(f),
             Self::Blob(id) => f.write_str(&blob_file::path(*id)),
@@ -63,13 +67,14 @@ impl FromStr for LogPath {
     fn from_str(path: &str) -> Result<Self, LedgerRefusal> {
         match path.split('/').next() {
             Some("checkpoint") if path.len() == "checkpoint".len() => Ok(Self::Checkpoint),
+            Some("witnessed") if path.len() == "witnessed".len() => Ok(Self::Witnessed),
             Some("pruned") if path.len() == "pruned".len() => Ok(Self::Pruned),
             Some("tile") => path.parse().map(Self::Tile),
             Some("blob") => blob_file::parse_path(path).map(Self::Blob),
             _ => Err(LedgerRefusal::quoting(
                 LedgerCode::LogPath,
                 path,
-                "checkpoint, pruned, tile/... or blob/...",
+                "checkpoint, witnessed, pruned, tile/... or blob/...",
             )),
         }
     }
@@ -82,7 +87,8 @@ mod tests {
     #[test]
     fn log_path__should_have_one_form_for_each_file() {
         let blob = LogPath::Blob(BlobId([0xab; 32]));
-        for path in ["checkpoint", "pruned", "tile/0/000", "tile/entries/x001/234.p/7", &blob.to_string()] {
+        let tiles = ["tile/0/000", "tile/entries/x001/234.p/7"];
+        for path in ["checkpoint", "witnessed", "pruned", &blob.to_string()].into_iter().chain(tiles) {
             let parsed: LogPath = path.parse().unwrap();
             assert_eq!(parsed.to_string(), path);
             assert!(path.len() <= MAX_PATH_BYTES && parsed.max_bytes() > 0);
@@ -93,6 +99,7 @@ mod tests {
             "/checkpoint",
             "checkpoint/",
             "pruned/",
+            "witnessed/1",
             "checkpoint/../checkpoint",
             "Checkpoint",
             "tile",

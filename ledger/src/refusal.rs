@@ -113,6 +113,9 @@ kms_attestation::deny_codes! {
         LogSource = "log-source-unavailable", Provider,
             "The source does not answer, or not usefully.",
             "Check the address and the network, or use a mirror.";
+        LogPruned = "log-pruned-malformed", Evidence,
+            "The file `pruned` does not say before which entry evidence was removed.",
+            "Get the file again; a proxy may have answered in place of the log.";
         LogFileTooLarge = "log-file-too-large", Provider,
             "A file is larger than it can be.",
             "Check the address: something else than a log may answer there.";

@@ -6,14 +6,19 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hyper::StatusCode;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
+use tokio::time::timeout;
 
 use crate::http::{Http, Trust, base, below};
 use crate::path::LogPath;
 use crate::refusal::{LedgerCode, LedgerRefusal};
+
+/// How long one file may take from the web, with every try: a little more than three requests that take as long as they may.
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Where a log is read from.
 #[derive(Debug, Clone)]
@@ -22,7 +27,7 @@ pub struct Source(Kind);
 #[derive(Debug, Clone)]
 enum Kind {
     Folder(PathBuf),
-    Web { base: String, http: Box<Http> },
+    Web { base: String, http: Box<Http>, patience: Duration },
 }
 
 impl Source {
@@ -34,7 +39,7 @@ impl Source {
 
     /// A log on the web: `http` or `https`, and the path that its files are below. Refused with `log-source-invalid`.
     pub fn web(url: &str, trust: Trust) -> Result<Self, LedgerRefusal> {
-        Ok(Self(Kind::Web { base: base(url)?, http: Box::new(Http::new(trust)?) }))
+        Ok(Self(Kind::Web { base: base(url)?, http: Box::new(Http::new(trust)?), patience: PATIENCE }))
     }
 
     /// A URL if it begins like one, otherwise a folder. Refused with `log-source-invalid`.
@@ -42,12 +47,26 @@ impl Source {
         if place.contains("://") { Self::web(place, trust) } else { Ok(Self::folder(place)) }
     }
 
+    /// The same, which waits so long for a file from the web instead of [`PATIENCE`].
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self(match self.0 {
+            Kind::Web { base, http, .. } => Kind::Web { base, http, patience },
+            folder @ Kind::Folder(_) => folder,
+        })
+    }
+
     /// The bytes of a file, unless there is none. Refused with `log-source-unavailable`, `log-file-too-large` or
     /// `log-source-invalid`.
     pub async fn get(&self, path: LogPath) -> Result<Option<Vec<u8>>, LedgerRefusal> {
         match &self.0 {
             Kind::Folder(folder) => read_file(&folder.join(path.to_string()), path.max_bytes()).await,
-            Kind::Web { base, http } => fetch(base, http, path).await,
+            Kind::Web { base, http, patience } => {
+                timeout(*patience, fetch(base, http, path)).await.unwrap_or_else(|_| {
+                    let found = format!("{base}/{path}: nothing in {} s", patience.as_secs());
+                    Err(LedgerRefusal::new(LedgerCode::LogSource, found, "an answer"))
+                })
+            }
         }
     }
 }

@@ -36,4 +36,5 @@ pub mod provider;
 pub mod relay;
 pub mod simulated;
 pub mod wire;
+pub mod witness;
 pub mod world;

@@ -44,9 +44,39 @@ pub struct Node {
     folder: TempDir,
     state: PathBuf,
     settings: Vec<String>,
-    signals: Signals,
+    run: Run,
     address: SocketAddr,
     process: Process,
+}
+
+/// What is started as a node, and how.
+#[derive(Debug, Clone)]
+struct Run {
+    program: PathBuf,
+    signals: Signals,
+}
+
+impl Run {
+    fn node(signals: Signals) -> Self {
+        Self { program: program("kms-node"), signals }
+    }
+
+    fn process(&self, folder: &Path, settings: &[String]) -> Process {
+        let mut command = match self.signals {
+            Signals::Usual => Command::new(&self.program),
+            Signals::FileLimitIsAnError => {
+                // What a shell ignores, the program that takes its place ignores.
+                let mut shell = Command::new("sh");
+                shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(&self.program);
+                shell
+            }
+        };
+        command.args(["run", "--config"]).arg(folder.join("kms.toml"));
+        for setting in settings {
+            command.args(["--set", setting]);
+        }
+        Process::start("kms-node", &mut command)
+    }
 }
 
 impl Node {
@@ -59,13 +89,21 @@ impl Node {
     pub fn start_with(chain: &Chain, simulated: &Simulated, settings: &[&str], signals: Signals) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let state = folder.path().join("state");
-        Self::start_in(folder, state, chain, simulated, settings, signals)
+        Self::start_in(folder, state, chain, simulated, settings, Run::node(signals))
+    }
+
+    /// As [`Self::start`], with another program that takes the same arguments.
+    pub fn start_program(program: PathBuf, chain: &Chain, simulated: &Simulated, settings: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = folder.path().join("state");
+        let run = Run { program, signals: Signals::Usual };
+        Self::start_in(folder, state, chain, simulated, settings, run)
     }
 
     /// As [`Self::start`], with all that the node writes in that folder, its record among it.
     pub fn start_on(state: &Path, chain: &Chain, simulated: &Simulated, settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        Self::start_in(folder, state.to_owned(), chain, simulated, settings, Signals::Usual)
+        Self::start_in(folder, state.to_owned(), chain, simulated, settings, Run::node(Signals::Usual))
     }
 
     fn start_in(
@@ -74,20 +112,20 @@ impl Node {
         chain: &Chain,
         simulated: &Simulated,
         settings: &[&str],
-        signals: Signals,
+        run: Run,
     ) -> Self {
         write_configuration(folder.path(), &state, chain, simulated);
         let settings = with_defaults(settings);
-        let mut process = run(folder.path(), &settings, signals);
+        let mut process = run.process(folder.path(), &settings);
         let address = process.await_line(START, listening);
-        Self { folder, state, settings, signals, address, process }
+        Self { folder, state, settings, run, address, process }
     }
 
     /// Starts a node that cannot start; its exit code and its words.
     pub fn fail_to_start(chain: &Chain, simulated: &Simulated, settings: &[&str]) -> (ExitStatus, String) {
         let folder = tempfile::tempdir().expect("a folder");
         write_configuration(folder.path(), &folder.path().join("state"), chain, simulated);
-        run(folder.path(), &with_defaults(settings), Signals::Usual).await_end(START)
+        Run::node(Signals::Usual).process(folder.path(), &with_defaults(settings)).await_end(START)
     }
 
     /// Where it listens.
@@ -139,7 +177,7 @@ impl Node {
         self.process.kill();
         let mut settings = self.settings.clone();
         settings.push(format!("listen.address={}", self.address));
-        self.process = run(self.folder.path(), &settings, self.signals);
+        self.process = self.run.process(self.folder.path(), &settings);
         self.process.await_line(START, listening);
     }
 
@@ -213,24 +251,6 @@ fn with_defaults(settings: &[&str]) -> Vec<String> {
     let key = |text: &str| text.split('=').next().map(str::to_owned);
     let kept = DEFAULTS.iter().filter(|text| settings.iter().all(|setting| key(setting) != key(text)));
     kept.chain(settings).map(|&text| text.to_owned()).collect()
-}
-
-fn run(folder: &Path, settings: &[String], signals: Signals) -> Process {
-    let program = program("kms-node");
-    let mut command = match signals {
-        Signals::Usual => Command::new(program),
-        Signals::FileLimitIsAnError => {
-            // What a shell ignores, the program that takes its place ignores.
-            let mut shell = Command::new("sh");
-            shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(program);
-            shell
-        }
-    };
-    command.args(["run", "--config"]).arg(folder.join("kms.toml"));
-    for setting in settings {
-        command.args(["--set", setting]);
-    }
-    Process::start("kms-node", &mut command)
 }
 
 /// The address, from the line of the log that tells it.

@@ -1,7 +1,7 @@
 //! What is judged, as it came in: bytes that prove nothing yet.
 
 use kms_attestation::ids::ReportData;
-use kms_attestation::{DenyReason, Quote, SessionBinding};
+use kms_attestation::{DenyReason, Quote, SessionBinding, Verifier};
 
 /// What a CVM presents when it asks for keys.
 #[derive(Debug, Clone, Copy)]
@@ -19,8 +19,8 @@ pub struct BootEvidence<'a> {
 impl BootEvidence<'_> {
     /// Reads the quote. Refused with one of the `quote-*` codes about form, or with `binding-mismatch` where it was, by its own
     /// words, made for another session: that is not worth a signature check.
-    pub fn session_quote(&self) -> Result<SessionQuote, DenyReason> {
-        let quote = Quote::parse(self.quote)?;
+    pub fn session_quote(&self, verifier: &Verifier) -> Result<SessionQuote, DenyReason> {
+        let quote = verifier.parse(self.quote)?;
         self.binding.check(&quote.td().report_data)?;
         Ok(SessionQuote(quote))
     }

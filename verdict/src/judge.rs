@@ -3,6 +3,8 @@
 //! What refutes evidence cheaply comes first: a quote that was made for another session is refused by its own words,
 //! before any signature is verified. What a quote claims counts for nothing until then.
 
+use std::sync::Arc;
+
 use kms_attestation::ids::OsImageHash;
 use kms_attestation::{
     AuthenticQuote, BootIdentity, CheckedCollateral, DenyReason, EventLog, OsImageManifest, VerifiedQuote,
@@ -19,21 +21,21 @@ use crate::verdict::{Allowed, Verdict};
 
 /// What decides: a root of trust, a policy, and what is believed of the chain. Constant over a node's life.
 pub struct Judge {
-    verifier: Verifier,
+    verifier: Arc<Verifier>,
     policy: DecisionPolicy,
     anchor: Anchor,
 }
 
 impl Judge {
-    /// A judge.
+    /// A judge. Judges that share a verifier share what it remembers of platforms.
     #[must_use]
-    pub const fn new(verifier: Verifier, policy: DecisionPolicy, anchor: Anchor) -> Self {
-        Self { verifier, policy, anchor }
+    pub fn new(verifier: impl Into<Arc<Verifier>>, policy: DecisionPolicy, anchor: Anchor) -> Self {
+        Self { verifier: verifier.into(), policy, anchor }
     }
 
     /// What verifies quotes.
     #[must_use]
-    pub const fn verifier(&self) -> &Verifier {
+    pub fn verifier(&self) -> &Verifier {
         &self.verifier
     }
 
@@ -68,7 +70,7 @@ impl Judge {
         collateral: &CheckedCollateral,
         circumstances: Circumstances,
     ) -> Result<AttestedNode, DenyReason> {
-        let quote = bound_quote(evidence.quote, evidence.report_data)?;
+        let quote = bound_quote(self.verifier.parse(evidence.quote)?, evidence.report_data)?;
         let manifest = OsImageManifest::parse(evidence.os_image_manifest)?;
         let Circumstances { now, out_of_date_since } = circumstances;
         let quote = self.verifier.authenticate(&quote, collateral, now)?;
@@ -87,7 +89,7 @@ impl Judge {
     ) -> Result<AttestedApp, Unattested> {
         let Circumstances { now, out_of_date_since } = circumstances;
         let app = evidence
-            .session_quote()
+            .session_quote(&self.verifier)
             .and_then(|quote| self.authenticate(&quote, collateral, now))
             .and_then(|genuine| genuine.identify(&self.policy, evidence))
             .map_err(|reason| Unattested { identity: None, reason })?;

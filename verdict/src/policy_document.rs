@@ -12,18 +12,20 @@
 //!   "chain": { "chain_id": 1, "confirmations": 1, "contract": "0x...", "grant_at": "latest",
 //!              "freshness": { "finalized_max_age": 1800, "latest_max_age": 90, "max_future": 15 },
 //!              "heads": { "mode": "quorum", "hosts": ["a.example", "b.example"], "threshold": 2 } },
+//!   "log": { "quorum": 2, "stop_without_witnesses_s": 600, "witnesses": ["<name>+<key id>+<base64>", ...] },
 //!   "decision": { "boot_phase": "booting", "platform": { "every key of the platform's policy": "null if it has none" } }
 //! }
 //! ```
 //!
-//! On a development chain `heads` is `{"mode":"dev"}`. Lists are sets, sorted by their text. In Python, the digest is
+//! On a development chain `heads` is `{"mode":"dev"}`. `log` is there only where the node asks witnesses, and
+//! `stop_without_witnesses_s` is null where it releases without them. Lists are sets, sorted by their text. In Python, the digest is
 //! `sha256(json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())`.
 //!
 //! What only says how the node is run (addresses, paths, limits, logging, timing, URLs but for their hosts) is not in it.
 //! Written by the node, read by the auditor, who decides again by it. Threat: an operator who widens what is accepted
 //! without anyone seeing it; a document that reads differently to different readers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use alloy::primitives::Address;
@@ -100,6 +102,9 @@ pub struct PolicyDocument {
     pub chain: ChainTerms,
     /// The operator's part of a decision.
     pub decision: DecisionPolicy,
+    /// What the node promises of its log. Absent where no witness is asked, as in every document before there was this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogTerms>,
     /// The form of the document.
     pub version: PolicyVersion,
 }
@@ -192,6 +197,18 @@ pub struct ChainTerms {
     pub heads: HeadTrust,
 }
 
+/// What the node promises of its log: who watches it, and what happens without them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogTerms {
+    /// How many of the witnesses must have cosigned a checkpoint.
+    pub quorum: u64,
+    /// How old the cosignatures of a quorum may be until releases stop, in seconds; none: they never stop for that.
+    pub stop_without_witnesses_s: Option<u64>,
+    /// The witnesses' keys in text, as C2SP `signed-note` has verifier keys.
+    pub witnesses: BTreeSet<String>,
+}
+
 impl PolicyDocument {
     /// The canonical text.
     #[must_use]
@@ -217,6 +234,7 @@ impl PolicyDocument {
             PolicyRefusal::quoting(PolicyCode::Malformed, &error.to_string(), POLICY_VERSION)
         })?;
         document.check_numbers()?;
+        document.check_log()?;
         if document.to_json().as_bytes() != bytes {
             let expected = "the bytes that the same document is written as";
             return Err(PolicyRefusal::new(PolicyCode::NotCanonical, "other bytes", expected));
@@ -229,6 +247,17 @@ impl PolicyDocument {
     pub fn anchor(&self) -> Result<Anchor, ChainDeny> {
         let ChainTerms { chain_id, contract, grant_at, freshness, heads, .. } = &self.chain;
         Anchor::new(*chain_id, *contract, heads.clone(), *grant_at, *freshness)
+    }
+
+    /// A quorum is a majority: of fewer, two could cosign two logs without one of them lying.
+    fn check_log(&self) -> Result<(), PolicyRefusal> {
+        let Some(LogTerms { quorum, witnesses, .. }) = &self.log else { return Ok(()) };
+        let count = witnesses.len() as u64;
+        if (count / 2 + 1..=count).contains(quorum) {
+            return Ok(());
+        }
+        let (found, expected) = (format!("{quorum} of {count} witnesses"), "a majority of the witnesses");
+        Err(PolicyRefusal::new(PolicyCode::Malformed, found, expected))
     }
 
     fn check_numbers(&self) -> Result<(), PolicyRefusal> {
@@ -245,6 +274,7 @@ impl PolicyDocument {
             platform.max_collateral_age_secs,
             platform.max_root_crl_age_secs,
             platform.grace_secs,
+            self.log.as_ref().and_then(|log| log.stop_without_witnesses_s).unwrap_or_default(),
         ];
         match numbers.into_iter().find(|number| *number > MAX_NUMBER) {
             None => Ok(()),
@@ -280,8 +310,6 @@ fn canonical(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     fn document() -> PolicyDocument {
@@ -308,7 +336,16 @@ mod tests {
                 },
             },
             decision: DecisionPolicy::default(),
+            log: None,
             version: PolicyVersion::V1,
+        }
+    }
+
+    fn watched(stop: Option<u64>) -> PolicyDocument {
+        let witnesses = ["w2+00000002+BA==", "w1+00000001+BA=="].map(str::to_owned).into();
+        PolicyDocument {
+            log: Some(LogTerms { quorum: 2, stop_without_witnesses_s: stop, witnesses }),
+            ..document()
         }
     }
 
@@ -326,13 +363,35 @@ mod tests {
     #[test]
     fn parse__should_give_back_what_was_written() {
         let dev = ChainTerms { chain_id: 31337, heads: HeadTrust::Dev, ..document().chain };
-        for document in [document(), PolicyDocument { chain: dev, ..document() }] {
+        let all =
+            [document(), PolicyDocument { chain: dev, ..document() }, watched(None), watched(Some(600))];
+        for document in all {
             let text = document.to_json();
             let read = PolicyDocument::parse(text.as_bytes()).unwrap();
             assert_eq!((read.to_json(), read.digest()), (text.clone(), PolicyDigest::of(&text)));
             assert_eq!(read.anchor().unwrap().digest(), document.anchor().unwrap().digest());
             assert_eq!(read, document);
         }
+    }
+
+    #[test]
+    fn document__should_be_the_same_as_before_there_were_witnesses_where_there_are_none() {
+        let text = document().to_json();
+        assert!(!text.contains("\"log\""), "{text}");
+        let promised = r#""log":{"quorum":2,"stop_without_witnesses_s":null,"witnesses":["w1+00000001+BA==","w2+00000002+BA=="]}"#;
+        assert!(watched(None).to_json().contains(promised), "{}", watched(None).to_json());
+        // No witness is an absent promise, and nothing else is.
+        let null = text.replacen("\"version\"", "\"log\":null,\"version\"", 1);
+        assert_eq!(code(&null), PolicyCode::NotCanonical);
+        for quorum in [0, 1, 3] {
+            let log = watched(None).log.map(|log| LogTerms { quorum, ..log });
+            assert_eq!(
+                code(&PolicyDocument { log, ..document() }.to_json()),
+                PolicyCode::Malformed,
+                "{quorum}"
+            );
+        }
+        assert_eq!(code(&watched(Some(MAX_NUMBER + 1)).to_json()), PolicyCode::Malformed);
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Scene {
 
     /// The question that the presented evidence leads to.
     fn question(&self, presented: &Presented) -> Question {
-        let quote = presented.evidence().session_quote().unwrap();
+        let quote = presented.evidence().session_quote(self.judge.verifier()).unwrap();
         let genuine = self.judge.authenticate(&quote, &self.collateral, self.now).unwrap();
         let app = genuine.identify(self.judge.policy(), &presented.evidence()).unwrap();
         app.appraise(self.judge.policy(), None).unwrap().question()
@@ -131,7 +131,7 @@ impl Scene {
     fn decide_live(&self, presented: &Presented, reading: &Reading, now: u64) -> Verdict {
         let (judge, evidence) = (&self.judge, presented.evidence());
         let attested = evidence
-            .session_quote()
+            .session_quote(judge.verifier())
             .and_then(|quote| judge.authenticate(&quote, &self.collateral, now))
             .and_then(|genuine| genuine.identify(judge.policy(), &evidence))
             .and_then(|app| app.appraise(judge.policy(), None));

@@ -120,7 +120,7 @@ pub(super) fn check_time(
     collateral: &CheckedCollateral,
     now: u64,
 ) -> Result<(), DenyReason> {
-    scoped(Arc::clone(&collateral.memo), || collateral.check_time(root, now)).0
+    scoped(vec![Arc::clone(&collateral.memo)], || collateral.check_time(root, now)).0
 }
 
 /// What to do about a request.

@@ -97,7 +97,8 @@ pub struct InfoReading {
     pub rounds: u32,
 }
 
-/// Asks the chain. Refused with a code of class `Provider`, `Proof` or `Head`; what a contract does wrong is a decision.
+/// Asks the chain. Refused with a code of class `Provider`, `Proof` or `Head`, never of class `Contract`: what a contract does
+/// wrong is a decision, with a witness that shows it.
 pub async fn read(
     rpc: &Rpc,
     anchor: &Anchor,
@@ -343,8 +344,10 @@ impl Gathering<'_> {
         self.check_proof(root, &proof)
     }
 
+    /// Without the bounds of a decision: what is fetched for two heads at once may be more than is read at either, and a
+    /// refusal by a bound here would blame the contract without a witness.
     fn state(&self, root: B256) -> ProvenState<'_> {
-        ProvenState::new(root, &self.witness.nodes, &self.witness.codes).with_max_slots(self.max_slots)
+        ProvenState::new(root, &self.witness.nodes, &self.witness.codes).with_max_slots(usize::MAX)
     }
 
     /// Refuses a proof that does not show what it was asked for, or shows something else than the answer claims.
@@ -612,5 +615,77 @@ mod tests {
             (reader.read(APP, NOW).await, reader.read(other, NOW).await.rounds()),
             (Reading { rounds: 0, ..one }, 0)
         );
+    }
+
+    /// A contract that calls the app and then allows: `staticcall(app); return (true, "")`.
+    fn asking(app: Address) -> Vec<u8> {
+        [&hex!("5f5f5f5f73")[..], app.as_slice(), &hex!("5afa5060015f52604060205260605ff3")].concat()
+    }
+
+    /// Reads so many slots from `1000 * block number` on.
+    fn reads_slots(count: u16) -> Vec<u8> {
+        let [high, low] = count.to_be_bytes();
+        hex!("5f5b80436103e8020154506001018061")
+            .into_iter()
+            .chain([high, low])
+            .chain(hex!("1160015700"))
+            .collect()
+    }
+
+    /// Reads the balances of so many accounts, from account 4096 on.
+    fn reads_accounts(count: u8) -> Vec<u8> {
+        [&hex!("5f5b8061100001315060010180")[..], &[0x60, count], &hex!("1160015700")].concat()
+    }
+
+    impl Remembering {
+        /// Reads at two heads, a hundred blocks apart, of the world as it is.
+        async fn read_at_both(&self, clock: u64) -> Result<Reading, ChainDeny> {
+            let (root, ..) = self.world.lock().unwrap().prove();
+            let head = |number| HeadEvidence {
+                header: BlockHeader::parse(header(root, number, NOW)).unwrap(),
+                vouchers: BTreeSet::new(),
+            };
+            let grant_at = GrantAt::LatestAndFinalized;
+            let anchor =
+                Anchor::new(DEV_CHAIN_ID, KMS, HeadTrust::Dev, grant_at, Freshness::default()).unwrap();
+            let info =
+                AppBootInfo { appId: APP, composeHash: B256::repeat_byte(9), ..AppBootInfo::default() };
+            let question = Question::App(info);
+            let witness = Witness::new(&anchor, &question, head(200), Some(head(100)), clock);
+            let reading = read_with(&self.rpc, &anchor, &question, witness, &self.memory).await?;
+            assert_eq!(replay(&anchor, reading.witness()).as_ref(), Ok(reading.decision()));
+            Ok(reading)
+        }
+
+        async fn hostile(app: &[u8]) -> Self {
+            let reader = Self::new().await;
+            reader.change(|world| {
+                world.deploy(KMS, &asking(APP));
+                world.deploy(APP, app);
+            });
+            reader
+        }
+    }
+
+    #[tokio::test]
+    async fn read__should_show_what_a_hostile_app_reads_and_never_blame_it_without_a_witness() {
+        // At each head it may read what it reads; at both together it is more than one decision may.
+        let reader = Remembering::hostile(&reads_slots(300)).await;
+        for clock in [NOW, NOW + 5, NOW + 10] {
+            let reading = reader.read_at_both(clock).await.unwrap();
+            assert!(reading.decision().allowed, "{:?}", reading.decision().denial);
+        }
+    }
+
+    #[tokio::test]
+    async fn read__should_deny_an_app_that_reads_too_much_with_a_witness_of_it() {
+        for hostile in [reads_slots(600), reads_accounts(90)] {
+            let reader = Remembering::hostile(&hostile).await;
+            for clock in [NOW, NOW + 5] {
+                let reading = reader.read_at_both(clock).await.unwrap();
+                let code = reading.decision().denial.as_ref().map(|denial| denial.code);
+                assert_eq!(code, Some(ChainDenyCode::ContractStateLimit));
+            }
+        }
     }
 }

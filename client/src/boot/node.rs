@@ -53,7 +53,7 @@ pub(super) fn attest(
     verifier: &Verifier,
     now: u64,
 ) -> Result<VerifiedQuote, DenyReason> {
-    let quote = bound_quote(&evidence.quote, expected)?;
+    let quote = bound_quote(verifier.parse(&evidence.quote)?, expected)?;
     let collateral = verifier.check_collateral(Collateral::parse(&evidence.collateral)?, now)?;
     verifier.authenticate(&quote, &collateral, now)?.appraise(platform, now, None)
 }

@@ -138,7 +138,11 @@ mod tests {
             root: TreeHash::node(leaf, beside),
         };
         let checkpoint = SignedCheckpoint::sign(checkpoint, &signer).unwrap().encode().into_bytes();
-        let log = LogInfo { origin: "log.example".to_owned(), public_key: signer.public_key().to_vec() };
+        let log = LogInfo {
+            origin: "log.example".to_owned(),
+            public_key: signer.public_key().to_vec(),
+            ..LogInfo::default()
+        };
         let answer = GetInclusionProofResponse { checkpoint, hashes: vec![beside.0.to_vec()] };
         (log, answer, RecordReference { index: 0, leaf_hash: leaf.0 })
     }

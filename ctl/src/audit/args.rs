@@ -1,12 +1,15 @@
 //! The words of `kmsctl audit`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use kms_attestation::ids::AppId;
-use kms_ledger::note::{KeyName, LogKey};
+use kms_ledger::note::{KeyName, LogKey, WitnessKey};
 
+use super::replay::Chosen;
 use super::select::Filter;
+use super::source::SourceArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
@@ -76,7 +79,7 @@ Keep the checkpoint that you have verified: a later run with --since finds a
 log that was cut or rewritten.
 
 Exit codes: 0 all is as it was signed; 10 something is not; 3 the source could
-not be had; 2 wrong usage.";
+not be had, or withholds evidence; 2 wrong usage.";
 
 const REPLAY_HELP: &str = "\
 Example:
@@ -97,6 +100,14 @@ pub(super) struct LogArgs {
     /// The root of trust, a certificate in DER [default: Intel's]
     #[arg(long, value_name = "DER")]
     pub(super) root: Option<PathBuf>,
+    /// A witness that must have cosigned the checkpoint; repeat for more
+    #[arg(long = "witness", value_name = "VKEY")]
+    pub(super) witnesses: Vec<WitnessKey>,
+    /// How many of them must have [default: all]
+    #[arg(long, value_name = "N", requires = "witnesses")]
+    pub(super) witness_quorum: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub(super) source: SourceArgs,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -109,21 +120,24 @@ pub(crate) struct VerifyArgs {
     /// An earlier checkpoint of the same log, which it must continue
     #[arg(long, value_name = "FILE")]
     pub(super) since: Option<PathBuf>,
-    /// Write the checkpoint to this file once all is well
+    /// Write the checkpoint to this file once the log is as it was signed
     #[arg(long, value_name = "FILE")]
     pub(super) keep: Option<PathBuf>,
+    /// Leave evidence out: for a source that is known to withhold it
+    #[arg(long)]
+    pub(super) no_evidence: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
     #[command(flatten)]
     pub(super) log: LogArgs,
-    /// The records [default: all]
+    /// The records: 17, 17..30 or 17.. [default: all]
     #[arg(value_name = "INDEX")]
-    pub(super) indices: Vec<u64>,
+    pub(super) indices: Vec<Chosen>,
     /// How many threads [default: as many as there are cores]
     #[arg(long, value_name = "N")]
-    pub(super) threads: Option<std::num::NonZeroUsize>,
+    pub(super) threads: Option<NonZeroUsize>,
 }
 
 #[derive(Debug, Args)]
@@ -166,6 +180,8 @@ pub(crate) struct ReceiptArgs {
     /// A log, a URL or a folder, that must continue the receipt's and have its record
     #[arg(long, value_name = "LOG")]
     pub(super) log: Option<String>,
+    #[command(flatten)]
+    pub(super) source: SourceArgs,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,

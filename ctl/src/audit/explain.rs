@@ -67,7 +67,7 @@ impl Explained<'_> {
         if decision.subject == Subject::Node {
             return self.fine("node", &self.record.node.measurement.to_string());
         }
-        let Some(identity) = select::identity(self.archive, self.record) else {
+        let Ok(Some(identity)) = select::identity(self.archive, self.record) else {
             return self.stated("", "That was not proven, or is sealed and the sealed blob is not here.");
         };
         let Identity { app_id, compose_hash, instance_id, device_id, mr_system, mr_aggregated } = identity;

@@ -28,6 +28,9 @@ kms_attestation::deny_codes! {
         KeyUnbound = "audit-key-unbound", Evidence,
             "No genuine quote of the node vouches for the key that signs the log.",
             "Pin the log's key with --key, or give the root of trust with --root.";
+        Unwitnessed = "audit-unwitnessed", Evidence,
+            "Fewer witnesses have cosigned the checkpoint than you asked for.",
+            "Ask the operator, and the witnesses: a log that they have not seen may be shown to you alone.";
     }
 }
 

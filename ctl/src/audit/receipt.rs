@@ -4,7 +4,6 @@
 //! what the record says. Under the receipt's own key it shows that to its receiver only: anyone can make a key. Threat: an
 //! operator who leaves out, changes or cuts off what was released.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kms_attestation::RootOfTrust;
@@ -18,9 +17,10 @@ use kms_ledger::{Receipt, Record, SignedCheckpoint};
 use serde_json::{Value, json};
 
 use super::args::ReceiptArgs;
+use super::checkpoint_file::with_end;
 use super::describe;
 use super::finding::{AuditCode, Place};
-use super::log::{Log, OpenError};
+use super::log::{Latest, Log, OpenError};
 use crate::error::CtlError;
 use crate::input;
 use crate::outcome::{self, Exit, Outcome};
@@ -41,7 +41,7 @@ struct Checked {
 pub(super) fn receipt(args: &ReceiptArgs) -> Result<Outcome, CtlError> {
     let refused = |refusal: LedgerRefusal| CtlError::Receipt { path: args.file.clone(), refusal };
     let proof = input::read_at_most(&args.file, MAX_PROOF_BYTES as u64)?;
-    let beside = input::read_at_most(&beside(&args.file), MAX_BESIDE_BYTES as u64)?;
+    let beside = input::read_at_most(&with_end(&args.file, BESIDE_SUFFIX), MAX_BESIDE_BYTES as u64)?;
     let receipt = Receipt::decode(&proof, &beside).map_err(refused)?;
     let mut head = receipt.verify(&receipt.log_key).map_err(refused)?;
     // A pinned key signs the receipt's checkpoint too; it, and not what the receipt says, is what counts then.
@@ -52,7 +52,8 @@ pub(super) fn receipt(args: &ReceiptArgs) -> Result<Outcome, CtlError> {
     let log = match &args.log {
         None => None,
         Some(place) => {
-            let log = super::open_at(place, Some(&key), RootOfTrust::intel())?;
+            let log =
+                Log::open(args.source.open(place)?, Some(&key), RootOfTrust::intel(), Latest::Published)?;
             Some((log.size(), continued(&log, &receipt, &head)?))
         }
     };
@@ -66,19 +67,13 @@ pub(super) fn receipt(args: &ReceiptArgs) -> Result<Outcome, CtlError> {
     Ok(Outcome { exit: Exit::Done, stdout, stderr: String::new() })
 }
 
-fn beside(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(BESIDE_SUFFIX);
-    name.into()
-}
-
 /// The record, in a log that continues the receipt's and has that very record.
 fn continued(log: &Log, receipt: &Receipt, head: &SignedCheckpoint) -> Result<Arc<Record>, CtlError> {
-    let continues = log.continues(head.checkpoint());
-    super::undecided(log)?;
-    continues.map_err(|finding| OpenError::Refused(Box::new(finding)))?;
+    if let Some(finding) = log.continues(head.checkpoint())? {
+        return Err(OpenError::Refused(Box::new(finding)).into());
+    }
     let index = receipt.proof.index();
-    let found = TreeHash::leaf(&log.tree().entry(index).map_err(CtlError::Gap)?);
+    let found = TreeHash::leaf(&log.entry(index).map_err(CtlError::Gap)?);
     if found != receipt.leaf_hash {
         let refusal =
             kms_attestation::refusal::Refusal::new(AuditCode::EntryChanged, found, receipt.leaf_hash);

@@ -4,18 +4,21 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use kms_ledger::Record;
+use kms_ledger::note::LogKey;
 use kms_ledger::replay::Replayed;
 use serde_json::{Value, json};
 
 use super::describe::printable;
 use super::log::{KeyFrom, Log};
-use super::tally::{Finding, Tally};
-use super::verify::Verified;
+use super::tally::{Finding, Records, Tally};
+use super::verify::{Found, State, Verified};
 use crate::layout::hang;
 use crate::style::{Style, Tone};
 
 /// The width of a label.
 const INDENT: usize = 22;
+/// The most ranges of records that are told.
+const MAX_RANGES: usize = 20;
 
 fn line(label: &str, value: &str) -> String {
     hang(&format!("{label:INDENT$}"), INDENT, value)
@@ -34,9 +37,14 @@ fn head(log: &Log) -> String {
         line("log", &printable(checkpoint.origin.as_str())),
         line("records", &checkpoint.size.to_string()),
         line("root", &checkpoint.root.to_string()),
-        line("signed by", &format!("{}: {whence}", log.key)),
+        line("signed by", &format!("{}: {whence}", printable_key(&log.key))),
     ]
     .concat()
+}
+
+/// A key's name is whatever the log says; the rest of it is not.
+fn printable_key(key: &LogKey) -> String {
+    key.to_string().replacen(key.name().as_str(), &printable(key.name().as_str()), 1)
 }
 
 fn head_json(log: &Log) -> Value {
@@ -58,17 +66,37 @@ pub(super) fn verified_text(log: &Log, verified: &Verified, style: Style) -> Str
     let mut text = head(log);
     text += &line("records in the tree", &verified.records.to_string());
     text += &line("tiles", &verified.tiles.to_string());
-    text += &line("blobs", &format!("{}, and {} missing", verified.blobs, verified.blobs_missing));
+    text += &line("evidence", &evidence(&verified.evidence));
     for finding in &verified.findings {
         let _ = write!(text, "\n{} {}", style.paint(Tone::Bad, "NO"), finding.text());
     }
-    let verdict = if verified.findings.is_empty() {
-        style.paint(Tone::Good, "The log is as it was signed.")
-    } else {
-        style.paint(Tone::Bad, "The log is NOT as it was signed.")
+    let verdict = match (verified.findings.is_empty(), verified.evidence.is_untold()) {
+        (true, false) => style.paint(Tone::Good, "The log is as it was signed."),
+        (true, true) => "The log is as it was signed; evidence is not here, and was not checked.".to_owned(),
+        (false, _) => style.paint(Tone::Bad, "The log is NOT as it was signed."),
     };
     let _ = writeln!(text, "\n{verdict}");
     text
+}
+
+/// What there is of the evidence, in words.
+fn evidence(found: &Found) -> String {
+    let Found { evidence, blobs, blobs_missing, blobs_pruned, pruned_before } = found;
+    let removed = match blobs_pruned {
+        0 => String::new(),
+        _ => format!(
+            "; {blobs_pruned} that only records before {pruned_before} name were removed, as the log says \
+             (nobody signs that)"
+        ),
+    };
+    let told = match evidence {
+        State::Complete | State::Pruned => format!("{blobs} blobs, all as they are named"),
+        State::Lost => format!("{blobs} blobs as they are named, and {blobs_missing} are gone"),
+        State::Withheld => format!("none of {blobs_missing} blobs is here: this source withholds evidence"),
+        State::Incomplete => format!("{blobs} blobs as they are named; the bundle lacks {blobs_missing}"),
+        State::Unasked => "not looked at".to_owned(),
+    };
+    told + &removed
 }
 
 /// A verification as JSON.
@@ -87,6 +115,8 @@ pub(super) struct Replayings<'a> {
     pub(super) tally: &'a Tally,
     pub(super) elapsed: Duration,
     pub(super) threads: std::num::NonZeroUsize,
+    /// Before which record evidence may be missing, as the log says.
+    pub(super) pruned: u64,
 }
 
 impl Replayings<'_> {
@@ -104,6 +134,7 @@ impl Replayings<'_> {
         json!({
             "log": head_json(self.log),
             "tally": self.tally,
+            "pruned_before": self.pruned,
             "seconds": self.elapsed.as_secs_f64(),
             "threads": self.threads,
             "decisions_per_second_per_core": self.rate(),
@@ -112,7 +143,7 @@ impl Replayings<'_> {
 
     /// For people.
     pub(super) fn text(&self, style: Style) -> String {
-        let Tally { records, decisions, results, answers, gaps, findings } = self.tally;
+        let Tally { records, decisions, results, answers, gaps, untold, findings } = self.tally;
         let mut text = head(self.log);
         text += &line("decided again", &format!("{records} records, {decisions} of them decisions"));
         for (name, count) in results {
@@ -123,7 +154,8 @@ impl Replayings<'_> {
             text += &hang(&format!("{count:>INDENT$}  "), INDENT + 2, answer);
         }
         for (code, count) in gaps {
-            text += &line("  cannot be told", &format!("{count} {code}"));
+            let which = untold.get(code).map(ranges).unwrap_or_default();
+            text += &line("cannot be told", &format!("{count} {code}: {which}"));
         }
         let rate = format!("{:.2} s, {} decisions/s per core", self.elapsed.as_secs_f64(), self.rate());
         text += &line("time", &rate);
@@ -141,6 +173,20 @@ impl Replayings<'_> {
         };
         let _ = writeln!(text, "\n{verdict}");
         text
+    }
+}
+
+/// Which records, in words; not all of them where they lie apart.
+fn ranges(records: &Records) -> String {
+    let ranges = records.ranges();
+    let told = ranges
+        .iter()
+        .take(MAX_RANGES)
+        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first} to {last}") });
+    let told = told.collect::<Vec<_>>().join(", ");
+    match ranges.len().saturating_sub(MAX_RANGES) {
+        0 => format!("records {told}"),
+        more => format!("records {told}, and {more} ranges more"),
     }
 }
 

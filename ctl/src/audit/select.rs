@@ -4,7 +4,7 @@ use clap::Args;
 use kms_attestation::ids::{AppId, DeviceId};
 use kms_ledger::Record;
 use kms_ledger::record::{Event, Identity, SealedIdentity, Who};
-use kms_ledger::replay::Archive;
+use kms_ledger::replay::{Archive, Gap, ReplayCode};
 
 use crate::input::parse_time;
 
@@ -29,11 +29,12 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Whether a record fits. A sealed identity fits if its blob is there and fits.
-    pub(super) fn fits(&self, archive: &dyn Archive, record: &Record) -> bool {
+    /// Whether a record fits. Refused with `replay-blob-missing` where all else fits, and who asked is sealed in a blob that
+    /// is not there.
+    pub(super) fn fits(&self, archive: &dyn Archive, record: &Record) -> Result<bool, Gap> {
         let in_time =
             self.from.is_none_or(|from| record.time >= from) && self.to.is_none_or(|to| record.time < to);
-        in_time && self.fits_code(record) && self.fits_identity(archive, record)
+        Ok(in_time && self.fits_code(record) && self.fits_identity(archive, record)?)
     }
 
     fn fits_code(&self, record: &Record) -> bool {
@@ -45,27 +46,32 @@ impl Filter {
         }
     }
 
-    fn fits_identity(&self, archive: &dyn Archive, record: &Record) -> bool {
+    fn fits_identity(&self, archive: &dyn Archive, record: &Record) -> Result<bool, Gap> {
         if self.app.is_none() && self.device.is_none() {
-            return true;
+            return Ok(true);
         }
-        identity(archive, record).is_some_and(|identity| {
+        Ok(identity(archive, record)?.is_some_and(|identity| {
             self.app.is_none_or(|app| identity.app_id == app)
                 && self.device.is_none_or(|device| identity.device_id == device)
-        })
+        }))
     }
 }
 
-/// Who asked, where that was proven and can be known.
-pub(super) fn identity(archive: &dyn Archive, record: &Record) -> Option<Identity> {
-    let Event::Decision(decision) = &record.event else { return None };
+/// Who asked, where that was proven. Refused where it is sealed, and the sealed blob cannot be had or is none.
+pub(super) fn identity(archive: &dyn Archive, record: &Record) -> Result<Option<Identity>, Gap> {
+    let Event::Decision(decision) = &record.event else { return Ok(None) };
     match &decision.who {
-        Who::Unknown => None,
-        Who::Open(identity) => Some(identity.clone()),
+        Who::Unknown => Ok(None),
+        Who::Open(identity) => Ok(Some(identity.clone())),
         Who::Sealed(id) => {
-            let bytes = archive.blob(id).ok()?;
-            (kms_ledger::BlobId::of(&bytes) == *id).then_some(())?;
-            SealedIdentity::decode(&bytes).ok().map(|sealed| sealed.identity)
+            let bytes = archive.blob(id)?;
+            let damaged = |found: &dyn std::fmt::Display| Gap::new(ReplayCode::BlobDamaged, found, id);
+            let name = kms_ledger::BlobId::of(&bytes);
+            if name != *id {
+                return Err(damaged(&name));
+            }
+            let sealed = SealedIdentity::decode(&bytes).map_err(|refusal| damaged(&refusal))?;
+            Ok(Some(sealed.identity))
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What came of deciding many records again: counted, and the first of what is wrong kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kms_ledger::Record;
 use kms_ledger::record::Event;
 use kms_ledger::replay::{ReplayCode, Replayed};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::outcome::Exit;
 
@@ -25,6 +25,30 @@ pub(super) struct Finding {
     pub(super) replayed: Replayed,
 }
 
+/// Indices of records, told as ranges.
+#[derive(Debug, Default)]
+pub(super) struct Records(BTreeSet<u64>);
+
+impl Records {
+    /// The first and the last of each range.
+    pub(super) fn ranges(&self) -> Vec<(u64, u64)> {
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for index in &self.0 {
+            match ranges.last_mut() {
+                Some((_, last)) if last.checked_add(1) == Some(*index) => *last = *index,
+                _ => ranges.push((*index, *index)),
+            }
+        }
+        ranges
+    }
+}
+
+impl Serialize for Records {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.ranges().serialize(serializer)
+    }
+}
+
 /// Counts.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Tally {
@@ -38,7 +62,9 @@ pub(super) struct Tally {
     pub(super) answers: BTreeMap<String, u64>,
     /// Why records could not be decided again.
     pub(super) gaps: BTreeMap<&'static str, u64>,
-    /// What is wrong, and what could not be decided again, by index.
+    /// Which, by the same codes: the first and the last index of each range.
+    pub(super) untold: BTreeMap<&'static str, Records>,
+    /// What is wrong, and what could not be decided again, by index; but for what was removed with a word.
     pub(super) findings: Vec<Finding>,
 }
 
@@ -52,10 +78,13 @@ impl Tally {
             let code = super::describe::printable(decision.outcome.code().unwrap_or("allow"));
             *self.answers.entry(format!("{} {code}", decision.subject.as_str())).or_default() += 1;
         }
+        let mut fine =
+            matches!(replayed, Replayed::Identical | Replayed::Stated | Replayed::Consistent { .. });
         if let Replayed::NotReplayable { why } = &replayed {
             *self.gaps.entry(why.code.as_str()).or_default() += 1;
+            self.untold.entry(why.code.as_str()).or_default().0.insert(index);
+            fine = why.code == ReplayCode::BlobPruned;
         }
-        let fine = matches!(replayed, Replayed::Identical | Replayed::Stated | Replayed::Consistent { .. });
         if !fine && self.findings.len() < MAX_FINDINGS {
             self.findings.push(Finding { index, replayed });
         }
@@ -89,6 +118,8 @@ mod tests {
         tally.add(0, None, Replayed::Identical);
         tally.add(1, None, Replayed::Consistent { code: "rate-limited".to_owned() });
         assert_eq!((tally.exit(), tally.findings.len()), (Exit::Done, 0));
+        tally.add(3, None, Gap::new(ReplayCode::BlobPruned, "", "").into());
+        assert_eq!((tally.exit(), tally.findings.len()), (Exit::Undecided, 0));
         tally.add(9, None, Gap::new(ReplayCode::BlobMissing, "", "").into());
         assert_eq!(tally.exit(), Exit::Undecided);
         let (recorded, recomputed) = (String::new(), String::new());
@@ -97,5 +128,11 @@ mod tests {
         assert_eq!(tally.exit(), Exit::Refused);
         let indices: Vec<u64> = tally.sorted().findings.iter().map(|finding| finding.index).collect();
         assert_eq!(indices, [4, 9]);
+    }
+
+    #[test]
+    fn records__should_be_told_as_ranges_in_whatever_order_they_came() {
+        let records = Records([7, 2, 3, u64::MAX, 4, 9].into());
+        assert_eq!(records.ranges(), [(2, 4), (7, 7), (9, 9), (u64::MAX, u64::MAX)]);
     }
 }

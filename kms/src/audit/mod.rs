@@ -17,6 +17,7 @@ use kms_proto::v1::{
 use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
+use crate::record::Books;
 use crate::refusal::{NodeCode, Refused, status};
 
 /// How long a caller waits for the next checkpoint: several times what one takes.
@@ -25,11 +26,12 @@ const PUBLISHED_WITHIN: Duration = Duration::from_secs(10);
 /// The `Audit` service of a node.
 pub(crate) struct AuditService {
     ledger: Arc<Store>,
+    books: Arc<Books>,
 }
 
 impl AuditService {
-    pub(crate) fn new(ledger: Arc<Store>) -> Self {
-        Self { ledger }
+    pub(crate) const fn new(ledger: Arc<Store>, books: Arc<Books>) -> Self {
+        Self { ledger, books }
     }
 
     /// A checkpoint of at least so many entries, as soon as there is one.
@@ -82,7 +84,7 @@ impl Audit for AuditService {
         _request: Request<GetCheckpointRequest>,
     ) -> Result<Response<GetCheckpointResponse>, Status> {
         let checkpoint = Self::checkpoint(self, self.ledger.state().size).await;
-        let checkpoint = checkpoint.map_err(|refused| status(&refused, None))?;
+        let checkpoint = checkpoint.map_err(|refused| status(&self.books.count(refused)))?;
         Ok(Response::new(GetCheckpointResponse { checkpoint: checkpoint.encode().into_bytes() }))
     }
 
@@ -91,7 +93,7 @@ impl Audit for AuditService {
         request: Request<GetInclusionProofRequest>,
     ) -> Result<Response<GetInclusionProofResponse>, Status> {
         let answer = self.inclusion(request.into_inner().index).await;
-        answer.map(Response::new).map_err(|refused| status(&refused, None))
+        answer.map(Response::new).map_err(|refused| status(&self.books.count(refused)))
     }
 
     async fn get_consistency_proof(
@@ -100,6 +102,6 @@ impl Audit for AuditService {
     ) -> Result<Response<GetConsistencyProofResponse>, Status> {
         let GetConsistencyProofRequest { old_size, new_size } = request.into_inner();
         let answer = self.consistency(old_size, new_size).await;
-        answer.map(Response::new).map_err(|refused| status(&refused, None))
+        answer.map(Response::new).map_err(|refused| status(&self.books.count(refused)))
     }
 }

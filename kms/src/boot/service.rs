@@ -1,4 +1,4 @@
-//! The gRPC face of `Boot`: fields to types, refusals to statuses, and nothing else.
+//! The gRPC face of `Boot`: fields to types, refusals that are in the books to statuses, and nothing else.
 
 use std::sync::Arc;
 
@@ -11,9 +11,10 @@ use kms_proto::v1::{
 use tonic::{Request, Response, Status};
 
 use super::certificate;
-use super::session::{Ended, Session, field, no_client_certificate};
+use super::session::{Session, field, no_client_certificate};
 use crate::node::Node;
 use crate::node::certificate::quote;
+use crate::record::Entered;
 use crate::refusal::{NodeCode, Refused, status};
 use crate::server::{Challenge, ClientKey, Connection};
 
@@ -70,10 +71,11 @@ impl BootService {
         &self,
         connection: &Connection,
         request: GetAppKeysRequest,
-    ) -> Result<GetAppKeysResponse, Ended> {
-        let session = Session::open(&self.node, connection).map_err(|refused| self.node.counted(refused))?;
+    ) -> Result<GetAppKeysResponse, Entered> {
+        let counted = |refused| self.node.books.count(refused);
+        let session = Session::open(&self.node, connection).map_err(counted)?;
         let release = session.attest(request).await?.authorise().await?.record().await?;
-        let response = release.keys()?;
+        let response = release.keys().map_err(counted)?;
         connection.note_release(release.released());
         Ok(response)
     }
@@ -87,7 +89,8 @@ impl Boot for BootService {
     ) -> Result<Response<ChallengeResponse>, Status> {
         let connection = connection(&request)?;
         let answer = Self::challenge(self, &connection, request.into_inner()).await;
-        answer.map(Response::new).map_err(|refused| refuse("Challenge", &connection, refused.into()))
+        let answer = answer.map_err(|refused| self.node.books.count(refused));
+        answer.map(Response::new).map_err(|entered| refuse("Challenge", &connection, &entered))
     }
 
     async fn get_app_keys(
@@ -96,7 +99,7 @@ impl Boot for BootService {
     ) -> Result<Response<GetAppKeysResponse>, Status> {
         let connection = connection(&request)?;
         let answer = self.release(&connection, request.into_inner()).await;
-        answer.map(Response::new).map_err(|ended| refuse("GetAppKeys", &connection, ended))
+        answer.map(Response::new).map_err(|entered| refuse("GetAppKeys", &connection, &entered))
     }
 
     async fn sign_app_certificate(
@@ -106,7 +109,7 @@ impl Boot for BootService {
         let connection = connection(&request)?;
         // On the heap: it is too large for the stack of whoever polls it.
         let answer = Box::pin(certificate::sign(&self.node, &connection, request.into_inner())).await;
-        answer.map(Response::new).map_err(|ended| refuse("SignAppCertificate", &connection, ended))
+        answer.map(Response::new).map_err(|entered| refuse("SignAppCertificate", &connection, &entered))
     }
 }
 
@@ -116,8 +119,7 @@ fn connection<T>(request: &Request<T>) -> Result<Arc<Connection>, Status> {
     connection.cloned().ok_or_else(|| Status::internal("no connection"))
 }
 
-fn refuse(method: &'static str, connection: &Connection, ended: Ended) -> Status {
-    let Ended { refused, retry_after } = ended;
-    tracing::info!(method, peer = %connection.peer, %refused, "refused");
-    status(&refused, retry_after)
+fn refuse(method: &'static str, connection: &Connection, entered: &Entered) -> Status {
+    tracing::info!(method, peer = %connection.peer, refused = %entered.refused(), "refused");
+    status(entered)
 }

@@ -1,20 +1,19 @@
 //! From a connection with an open challenge to an app that is proven to be who it is.
 //!
 //! A refusal of a genuine quote is recorded with its evidence: it takes hardware to make one. What fails before is sampled
-//! and counted. Threat: a caller who fills the disk.
+//! and counted. Nobody is refused but by what the books give back. Threat: a caller who fills the disk.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use kms_attestation::ids::DeviceId;
-use kms_attestation::refusal::StableCode as _;
 use kms_attestation::{BootIdentity, CheckedCollateral, DenyReason, SessionBinding};
 use kms_ledger::record::Subject;
 use kms_proto::v1::GetAppKeysRequest;
 use kms_verdict::{AttestedApp, BootEvidence, SessionQuote};
 
-use crate::node::{Limited, Node};
-use crate::record::{Budget, Draft, unrecorded};
+use crate::node::Node;
+use crate::record::{Budget, Draft, Entered, unrecorded};
 use crate::refusal::{Code, NodeCode, Refused};
 use crate::server::{Connection, NoChallenge};
 
@@ -35,40 +34,13 @@ pub(crate) struct Attested {
     pub(super) app: AttestedApp,
 }
 
-/// Why a session ends: a refusal, and when to try again.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) refused: Refused,
-    pub(crate) retry_after: Option<std::time::Duration>,
-}
-
-impl From<Refused> for Ended {
-    fn from(refused: Refused) -> Self {
-        Self { refused, retry_after: None }
-    }
-}
-
-impl From<Limited> for Ended {
-    fn from(Limited { refused, retry_after }: Limited) -> Self {
-        Self { refused, retry_after: Some(retry_after) }
-    }
-}
-
-impl Node {
-    /// The same refusal, counted: it is not recorded by itself.
-    pub(super) fn counted(&self, refused: Refused) -> Refused {
-        self.books.count(refused.code.as_str());
-        refused
-    }
-}
-
 impl Session<Connected> {
     /// Takes the connection's challenge. Refused with `client-certificate-missing`, `challenge-missing`,
-    /// `challenge-expired`, or `node-not-allowed`.
+    /// `challenge-expired`, `log-contradicted`, `log-unwitnessed` or `node-not-allowed`.
     pub(crate) fn open(node: &Arc<Node>, connection: &Connection) -> Result<Self, Refused> {
         let client = connection.client.as_ref().ok_or_else(no_client_certificate)?;
         let challenge = connection.take_challenge().map_err(no_challenge)?;
-        node.standing.check()?;
+        node.may_release()?;
         let binding = connection.client_binding(&challenge, client);
         let mut draft = Draft::new(Subject::AppKeys, node.moment());
         draft.bind(&binding);
@@ -76,43 +48,41 @@ impl Session<Connected> {
     }
 
     /// Establishes who asks.
-    pub(crate) async fn attest(self, request: GetAppKeysRequest) -> Result<Session<Attested>, Ended> {
+    pub(crate) async fn attest(self, request: GetAppKeysRequest) -> Result<Session<Attested>, Entered> {
         let Self { node, mut draft, state: Connected { binding } } = self;
         let presented = Presented::from(request);
-        draft.quote(presented.quote.clone());
-        let quote = match presented.evidence(binding).session_quote() {
+        draft.exhibits.quote = Some(presented.quote.clone());
+        let quote = match presented.evidence(binding).session_quote(node.judge.verifier()) {
             Ok(quote) => quote,
-            Err(reason) => return Err(draft.deny(&node, Budget::Sample, reason.lift()).await.into()),
+            Err(reason) => return Err(draft.deny(&node, Budget::Sample, reason.lift()).await),
         };
-        draft.event_log(presented.event_log.clone());
-        draft.os_image_manifest(presented.os_image_manifest.clone());
+        draft.exhibits.event_log = Some(presented.event_log.clone());
+        draft.exhibits.os_image_manifest = Some(presented.os_image_manifest.clone());
         let collateral = match node.collateral(quote.quote().platform(), draft.now()).await {
             Ok(collateral) => collateral,
-            Err(refused) => return Err(draft.deny(&node, Budget::Sample, refused).await.into()),
+            Err(refused) => return Err(draft.deny(&node, Budget::Sample, refused).await),
         };
-        draft.collateral(&node, &collateral);
+        draft.exhibits.collateral = Some(Arc::clone(&collateral));
         let judged = {
             let (node_there, now) = (Arc::clone(&node), draft.now());
             let judge = move || judge(&node_there, &presented.evidence(binding), &quote, &collateral, now);
-            node.workers.run(judge).await.map_err(|refused| node.counted(refused))?
+            node.workers.run(judge).await.map_err(|refused| node.books.count(refused))?
         };
         match judged {
-            Judged::NotGenuine(reason) => {
-                Err(draft.deny(&node, Budget::Sample, reason.lift::<Code>()).await.into())
-            }
+            Judged::NotGenuine(reason) => Err(draft.deny(&node, Budget::Sample, reason.lift::<Code>()).await),
             Judged::Denied { device, identity, since, refused } => {
                 draft.out_of_date_since(since);
                 if let Some(identity) = identity {
                     draft.identify(&identity);
                 }
-                Err(draft.deny(&node, Budget::Device(device), refused).await.into())
+                Err(draft.deny(&node, Budget::Device(device), refused).await)
             }
             Judged::Attested { app, since } => {
                 let identity = app.identity();
                 draft.identify(identity);
                 draft.out_of_date_since(since);
                 let share = node.quotas.take(identity.app_id, identity.device_id);
-                share.inspect_err(|limited| node.books.count(limited.refused.code.as_str()))?;
+                share.map_err(|limited| node.books.count_limited(limited))?;
                 Ok(Session { node, draft, state: Attested { app: *app } })
             }
         }

@@ -6,12 +6,13 @@
 use kms_attestation::pccs::EvaluationSet;
 use kms_verdict::DecisionPolicy;
 use kms_verdict::policy_document::{
-    AttestationTerms, CertificateTerms, ChainTerms, CollateralSet, PolicyDocument, PolicyVersion,
+    AttestationTerms, CertificateTerms, ChainTerms, CollateralSet, LogTerms, PolicyDocument, PolicyVersion,
 };
 
 use super::attestation::Attestation;
 use super::certificates::Certificates;
 use super::chain::Chain;
+use super::witnesses::Witnesses;
 
 /// The document of a configuration's parts.
 pub(super) fn document(
@@ -19,6 +20,7 @@ pub(super) fn document(
     attestation: &Attestation,
     chain: &Chain,
     certificates: &Certificates,
+    witnesses: Option<&Witnesses>,
 ) -> PolicyDocument {
     PolicyDocument {
         attestation: AttestationTerms {
@@ -44,6 +46,11 @@ pub(super) fn document(
             heads: chain.providers.trust(),
         },
         decision: decision.clone(),
+        log: witnesses.map(|witnesses| LogTerms {
+            quorum: witnesses.quorum as u64,
+            stop_without_witnesses_s: witnesses.stop_after.map(|stop| stop.as_secs()),
+            witnesses: witnesses.each.iter().map(|witness| witness.key.to_string()).collect(),
+        }),
         version: PolicyVersion::V1,
     }
 }

@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kms_ledger::record::Identities;
 use kms_ledger::serve::Blobs;
 
+use super::fault::FaultCode;
 use super::reader::Section;
 use super::value::Bounds;
+use super::witnesses::{self, Witnesses};
 
 /// The log's folder, in the state directory, by default.
 pub const DEFAULT_FOLDER: &str = "ledger";
@@ -34,13 +37,41 @@ pub struct Ledger {
     pub address: Option<SocketAddr>,
     /// Whether the evidence is served there too.
     pub serve_evidence: Blobs,
+    /// Whether the tree says which apps asked, or only the evidence.
+    pub identities: Identities,
+    /// Where the log and its evidence are served to auditors; nowhere by default.
+    pub auditors: Option<Auditors>,
     /// How long evidence is kept; for ever by default.
     pub keep_evidence: Option<Duration>,
+    /// Who watches the log; nobody by default.
+    pub witnesses: Option<Witnesses>,
+}
+
+/// Where the log and its evidence are served to auditors, and to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Auditors {
+    /// The address and port.
+    pub address: SocketAddr,
+    /// The file with the certificates, in PEM, of the CAs that auditors' certificates lead to.
+    pub client_ca_file: PathBuf,
+}
+
+impl Auditors {
+    fn read(section: &mut Section<'_>) -> Option<Self> {
+        let (address, file) = (section.optional("address"), section.optional::<PathBuf>("client_ca_file"));
+        if !address.is_absent() {
+            section.demand("client_ca_file", &file, "a file with the CAs of auditors");
+        }
+        if !file.is_absent() {
+            section.demand("address", &address, "an address and a port to serve auditors at");
+        }
+        Some(Self { address: address.given()?, client_ca_file: file.given()? })
+    }
 }
 
 impl Ledger {
     pub(super) fn read(section: &mut Section<'_>, state_dir: &Path) -> Self {
-        Self {
+        let ledger = Self {
             folder: section.or("folder", state_dir.join(DEFAULT_FOLDER)),
             reserve_bytes: section.number("reserve_mib", RESERVE_MIB) << 20,
             publish_every: section.millis("publish_every_ms", PUBLISH_EVERY_MS),
@@ -54,6 +85,19 @@ impl Ledger {
                 .optional_number("keep_evidence_days", KEEP_EVIDENCE_DAYS)
                 .given()
                 .map(|days| Duration::from_secs(days * DAY_SECS)),
+            witnesses: witnesses::read(section),
+            identities: section.choice(
+                "identities",
+                ("open", Identities::Open),
+                &[("sealed", Identities::Sealed)],
+            ),
+            auditors: section.section("auditors", Auditors::read),
+        };
+        if (ledger.identities, ledger.serve_evidence) == (Identities::Sealed, Blobs::Served) {
+            let expected =
+                "\"withheld\": the evidence tells what sealed identities hide; serve it to auditors alone";
+            section.fault(FaultCode::Conflict, "serve_evidence", "\"served\"", expected);
         }
+        ledger
     }
 }

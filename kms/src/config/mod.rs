@@ -39,6 +39,7 @@ pub mod root;
 mod rpc_url;
 mod tree;
 mod value;
+pub mod witnesses;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -66,6 +67,7 @@ pub use report::check_report;
 pub use root::RootSource;
 pub use rpc_url::RpcUrl;
 pub use value::Bounds;
+pub use witnesses::Witnesses;
 
 use fault::Faults;
 use reader::{Reader, Section};
@@ -200,7 +202,8 @@ impl Config {
     /// What this node decides by: evidence to keep beside the records, as its canonical JSON.
     #[must_use]
     pub fn policy_document(&self) -> PolicyDocument {
-        digest::document(&self.policy, &self.attestation, &self.chain, &self.certificates)
+        let witnesses = self.ledger.witnesses.as_ref();
+        digest::document(&self.policy, &self.attestation, &self.chain, &self.certificates, witnesses)
     }
 
     /// SHA-256 of [`Self::policy_document`].
@@ -227,7 +230,9 @@ impl Config {
     pub fn widened_settings(&self) -> Vec<&'static str> {
         let (policy, default) = (&self.policy.platform, Policy::default());
         let (fresh, usual) = (self.chain.freshness, Freshness::default());
+        let too_few = |watched: &Witnesses| watched.quorum < watched.each.len();
         let all = [
+            ("ledger.witness_quorum", self.ledger.witnesses.as_ref().is_some_and(too_few)),
             ("policy.boot_phase", self.policy.boot_phase != PhaseRule::default()),
             (
                 "policy.platform.accepted_tcb_statuses",

@@ -6,33 +6,30 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use kms_ledger::store::Entry;
+use kms_ledger::store::{Appended, Entry, StoreFault};
 
 use super::Metrics;
-use crate::record::{Appending, Recorder};
+use crate::record::Recorder;
 
 /// A recorder, measured.
-pub(crate) struct Measured<R> {
-    recorder: R,
+pub(crate) struct Measured {
+    recorder: Arc<dyn Recorder>,
     metrics: Arc<Metrics>,
 }
 
-impl<R> Measured<R> {
-    pub(crate) const fn new(recorder: R, metrics: Arc<Metrics>) -> Self {
+impl Measured {
+    pub(crate) const fn new(recorder: Arc<dyn Recorder>, metrics: Arc<Metrics>) -> Self {
         Self { recorder, metrics }
     }
-}
 
-impl<R: Recorder> Recorder for Measured<R> {
-    fn append(&self, entry: Entry) -> Appending<'_> {
-        let (begin, append) = (Instant::now(), self.recorder.append(entry));
-        Box::pin(async move {
-            let appended = append.await;
-            self.metrics.appended(begin.elapsed());
-            if appended.is_err() {
-                self.metrics.append_failed();
-            }
-            appended
-        })
+    /// Appends a record with its evidence; comes back when both are durable, or with why they are not.
+    pub(crate) async fn append(&self, entry: Entry) -> Result<Appended, StoreFault> {
+        let begin = Instant::now();
+        let appended = self.recorder.append(entry).await;
+        self.metrics.appended(begin.elapsed());
+        if appended.is_err() {
+            self.metrics.append_failed();
+        }
+        appended
     }
 }

@@ -16,6 +16,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::node::{Load, Node};
 use crate::server::Gate;
+use crate::witnesses::Said;
 
 /// The node, its gate, and its log of decisions.
 pub(crate) struct NodeState {
@@ -38,6 +39,7 @@ impl Collector for NodeState {
         self.standing(&mut page)?;
         self.load(&mut page)?;
         self.log(&mut page)?;
+        self.witnesses(&mut page)?;
         self.heads(&mut page)?;
         self.collateral(&mut page)
     }
@@ -53,7 +55,7 @@ impl NodeState {
     }
 
     fn standing(&self, page: &mut Page<'_>) -> fmt::Result {
-        let allowed = u64::from(self.node.standing.check().is_ok());
+        let allowed = u64::from(self.node.may_release().is_ok());
         page.gauge("node_allowed", "1 while this node may release keys, else 0.", allowed)?;
         let age = self.node.now().saturating_sub(self.node.certificate().issued());
         page.gauge("certificate_age_seconds", "How long ago the node's certificate was issued.", age)
@@ -76,6 +78,21 @@ impl NodeState {
         page.gauge("log_unpublished_bytes", help, backlog_bytes)?;
         let failing = u64::from(fault.is_some());
         page.gauge("log_publication_failing", "1 while entries cannot be published, else 0.", failing)
+    }
+
+    /// No sample of the newest where there are no witnesses, or none has been known yet.
+    fn witnesses(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Said { newest, contradicted, each } = self.node.witnesses.said();
+        let help = "Entries of the newest checkpoint that a quorum of witnesses has cosigned.";
+        page.known("log_witnessed_entries", help, newest.map(|newest| newest.size))?;
+        let age = newest.map(|newest| self.node.now().saturating_sub(newest.time));
+        page.known("log_witnessed_age_seconds", "How long ago it was cosigned.", age)?;
+        let help = "1 once a witness has seen more of the log, or another one, else 0.";
+        page.gauge("log_contradicted", help, u64::from(contradicted))?;
+        let cosigned = each.iter().map(|one| ([("witness", one.name)], one.cosigned));
+        page.gauges("witness_cosigned_entries", "Entries that a witness cosigned last.", cosigned)?;
+        let failures = each.iter().map(|one| ([("witness", one.name)], one.failures));
+        page.counters("witness_failures", "Requests to a witness that gave no cosignature.", failures)
     }
 
     /// No sample while there are no heads that count.
@@ -116,6 +133,25 @@ impl Page<'_> {
     fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         ConstGauge::new(value).encode(metric)
+    }
+
+    /// A gauge that has a sample only where its value is known.
+    fn known(&mut self, name: &str, help: &str, value: Option<u64>) -> fmt::Result {
+        let metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        value.map_or(Ok(()), |value| ConstGauge::new(value).encode(metric))
+    }
+
+    fn counters<'l, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = ([(&'l str, &'l str); N], u64)>,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in samples {
+            ConstCounter::new(value).encode(metric.encode_family(&labels)?)?;
+        }
+        Ok(())
     }
 
     fn gauges<'l, const N: usize>(

@@ -18,6 +18,7 @@ use kms_attestation::ratls::{pair_extensions, report_data_for_spki};
 use rcgen::{KeyPair, PublicKeyData as _};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::sign::CertifiedKey;
 
 use crate::keys::{CertificatePolicy, DnsName, LeafPublicKey, Lifetime, NodeRequest, RootKeys};
 use crate::refusal::{NodeCode, Refused};
@@ -42,6 +43,7 @@ pub struct NodeQuote {
 /// A certificate, its quote, and the TLS configuration that serves it.
 pub struct NodeCertificate {
     tls: Arc<ServerConfig>,
+    certified: Arc<CertifiedKey>,
     der: Bytes,
     spki_hash: SpkiHash,
     quote: NodeQuote,
@@ -52,6 +54,11 @@ impl NodeCertificate {
     /// The TLS configuration.
     pub(crate) fn tls(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.tls)
+    }
+
+    /// The chain with its key, for another listener of this node.
+    pub(crate) fn certified(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.certified)
     }
 
     /// The certificate, DER: what the quote's report data follows from.
@@ -108,9 +115,12 @@ impl Issuer<'_> {
         let der = Bytes::from(certified.der.clone());
         let chain = [certified.der, root_ca.certificate().to_vec()].map(CertificateDer::from).to_vec();
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-        let tls = server_config(chain, key.into()).map_err(|_| internal("a certificate that TLS refuses"))?;
-        let (tls, spki_hash) = (Arc::new(tls), SpkiHash::of(&spki));
-        Ok(NodeCertificate { tls, der, spki_hash, quote, issued: now })
+        let refused = |_| internal("a certificate that TLS refuses");
+        let provider = rustls::crypto::ring::default_provider();
+        let certified = CertifiedKey::from_der(chain, key.into(), &provider).map_err(refused)?;
+        let certified = Arc::new(certified);
+        let tls = Arc::new(server_config(Arc::clone(&certified)).map_err(refused)?);
+        Ok(NodeCertificate { tls, certified, der, spki_hash: SpkiHash::of(&spki), quote, issued: now })
     }
 }
 

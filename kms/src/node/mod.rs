@@ -16,6 +16,7 @@ use kms_attestation::pccs::CollateralCache;
 use kms_attestation::platform::Platform;
 use kms_attestation::quote::Platform as Hardware;
 use kms_chain::ContractReader;
+use kms_ledger::record::Identities;
 use kms_proto::v1::{NodeEvidence, QuoteBinding};
 use kms_verdict::Judge;
 use tokio::sync::watch;
@@ -29,9 +30,10 @@ pub use self::standing::{CHECK_AGAIN_AFTER, CHECK_EVERY, COUNTS_FOR};
 pub(crate) use self::workers::{Load, Workers};
 pub use self::workers::{OVERLOAD_PAUSE, WorkLimits};
 use crate::keys::{CertificatePolicy, RootKeys};
-use crate::metrics::Metrics;
-use crate::record::{Books, CollateralBlobs, LogIdentity, Recorder, Stamp};
+use crate::metrics::{Measured, Metrics};
+use crate::record::{Books, LogIdentity, Stamp};
 use crate::refusal::{NodeCode, Refused};
+use crate::witnesses::Witnesses;
 
 /// The version of this software.
 pub const SOFTWARE: &str = concat!("onchain-kms/", env!("CARGO_PKG_VERSION"));
@@ -43,10 +45,10 @@ pub struct Node {
     pub(crate) collateral: CollateralCache,
     pub(crate) chain: ContractReader,
     pub(crate) history: History,
-    pub(crate) recorder: Arc<dyn Recorder>,
+    pub(crate) recorder: Measured,
     pub(crate) stamp: Stamp,
-    pub(crate) books: Books,
-    pub(crate) collateral_blobs: CollateralBlobs,
+    pub(crate) books: Arc<Books>,
+    pub(crate) identities: Identities,
     pub(crate) log: LogIdentity,
     pub(crate) root: RootKeys,
     pub(crate) platform: Platform,
@@ -59,6 +61,7 @@ pub struct Node {
     pub(crate) nonce_lifetime: Duration,
     pub(crate) insecure_settings: Vec<String>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) witnesses: Arc<Witnesses>,
 }
 
 impl Node {
@@ -71,6 +74,12 @@ impl Node {
         let clock = self.collateral.now();
         let heads = self.chain.feed().current().ok();
         heads.map_or(clock, |heads| self.chain.anchor().time(clock, &heads.latest))
+    }
+
+    /// Whether keys may leave this node at all. Refused with `log-contradicted`, `log-unwitnessed` or `node-not-allowed`.
+    pub(crate) fn may_release(&self) -> Result<(), Refused> {
+        self.witnesses.check(self.now())?;
+        self.standing.check()
     }
 
     /// The certificate that new connections are shown.

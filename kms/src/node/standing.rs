@@ -101,7 +101,7 @@ impl Node {
         let before = self.standing.gist();
         self.standing.note(found.clone());
         if self.standing.gist() != before {
-            self.record_standing(&draft, outcome).await;
+            self.record_standing(draft, outcome).await;
         }
         found
     }
@@ -109,11 +109,11 @@ impl Node {
     async fn examine(self: &Arc<Self>, draft: &mut Draft) -> Result<Decision, Refused> {
         let certificate: Arc<NodeCertificate> = self.certificate();
         let now = draft.now();
-        draft.quote(certificate.quote().quote.clone().into());
-        draft.os_image_manifest(self.os_image_manifest.clone().into());
-        draft.certificate(certificate.der().clone());
+        draft.exhibits.quote = Some(certificate.quote().quote.clone().into());
+        draft.exhibits.os_image_manifest = Some(self.os_image_manifest.clone().into());
+        draft.exhibits.certificate = Some(certificate.der().clone());
         let collateral = self.collateral(&certificate.quote().hardware, now).await?;
-        draft.collateral(self, &collateral);
+        draft.exhibits.collateral = Some(Arc::clone(&collateral));
         let node = Arc::clone(self);
         let attest = move || {
             let own = certificate.quote();
@@ -127,17 +127,19 @@ impl Node {
         };
         let attested = self.workers.run(attest).await?.map_err(Refusal::lift)?;
         let reading = self.chain.ask(&attested.question(), now).await.map_err(Refusal::lift)?;
-        draft.witness(reading.witness());
-        attested.conclude(self.judge.anchor(), &reading).map_err(Refusal::lift)
+        let decision = attested.conclude(self.judge.anchor(), &reading).map_err(Refusal::lift);
+        let (_, witness) = reading.into_parts();
+        draft.exhibits.witness = Some(witness);
+        decision
     }
 
-    async fn record_standing(&self, draft: &Draft, outcome: Result<Decision, Refused>) {
+    async fn record_standing(&self, draft: Draft, outcome: Result<Decision, Refused>) {
         let recorded = match outcome {
             Ok(decision) => draft.allow(self, &decision).await.map(drop),
             Err(refused) => Err(draft.deny(self, Budget::Own, refused).await),
         };
-        if let Err(refused) = recorded {
-            tracing::warn!(%refused, "this node's standing");
+        if let Err(entered) = recorded {
+            tracing::warn!(refused = %entered.refused(), "this node's standing");
         }
     }
 }

@@ -64,8 +64,20 @@ impl PublicService {
             finalized: heads.as_ref().map(|heads| head(&heads.finalized)),
             policy_digest: node.stamp.policy().0.to_vec(),
             insecure_settings: node.insecure_settings.clone(),
-            log: Some(LogInfo { origin: node.log.origin.clone(), public_key: node.log.public_key.to_vec() }),
+            log: Some(log(node)),
         })
+    }
+}
+
+fn log(node: &Node) -> LogInfo {
+    let newest = node.witnesses.said().newest;
+    LogInfo {
+        origin: node.log.origin.clone(),
+        public_key: node.log.public_key.to_vec(),
+        witnesses: node.witnesses.keys().iter().map(ToString::to_string).collect(),
+        witness_quorum: u32::try_from(node.witnesses.quorum()).unwrap_or(u32::MAX),
+        witnessed_size: newest.map(|newest| newest.size),
+        witnessed_at: newest.map(|newest| newest.time),
     }
 }
 
@@ -81,13 +93,14 @@ impl Public for PublicService {
         request: Request<GetAppEnvPublicKeyRequest>,
     ) -> Result<Response<GetAppEnvPublicKeyResponse>, Status> {
         let answer = self.env_key(request.into_inner()).await;
-        answer.map(Response::new).map_err(|refused| status(&refused, None))
+        answer.map(Response::new).map_err(|refused| status(&self.node.books.count(refused)))
     }
 
     async fn get_node_info(
         &self,
         _request: Request<GetNodeInfoRequest>,
     ) -> Result<Response<GetNodeInfoResponse>, Status> {
-        self.info().await.map(Response::new).map_err(|refused| status(&refused, None))
+        let answer = self.info().await;
+        answer.map(Response::new).map_err(|refused| status(&self.node.books.count(refused)))
     }
 }

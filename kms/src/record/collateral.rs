@@ -1,29 +1,21 @@
-//! Collateral as blobs: the same for every guest on the same kind of platform, and not serialised anew for each.
+//! Collateral as a blob: the same for every guest on the same kind of platform, and neither copied nor hashed anew for each.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use kms_attestation::CheckedCollateral;
-use kms_ledger::Blob;
+use kms_ledger::{Blob, BlobId};
 
-/// How many are kept: as many kinds of platform as one node is likely to see in a day. Each takes some 30 KiB.
-const KEPT: usize = 16;
+/// The JSON form, where it lies already.
+struct Json(Arc<CheckedCollateral>);
 
-/// The last blobs of collateral.
-#[derive(Default)]
-pub(crate) struct CollateralBlobs(Mutex<VecDeque<Blob>>);
-
-impl CollateralBlobs {
-    /// The collateral's JSON form.
-    pub(crate) fn blob(&self, collateral: &Arc<CheckedCollateral>) -> Blob {
-        let digest = collateral.digest();
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(blob) = kept.iter().find(|blob| blob.id().0 == digest) {
-            return blob.clone();
-        }
-        let blob = Blob::new(collateral.json().to_owned());
-        kept.truncate(KEPT - 1);
-        kept.push_front(blob.clone());
-        blob
+impl AsRef<[u8]> for Json {
+    fn as_ref(&self) -> &[u8] {
+        self.0.json().as_bytes()
     }
+}
+
+/// The collateral's JSON form. Its digest is known to the collateral once it was asked for.
+pub(super) fn collateral_blob(collateral: &Arc<CheckedCollateral>) -> Blob {
+    Blob::named(BlobId(collateral.digest()), Bytes::from_owner(Json(Arc::clone(collateral))))
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kms_attestation::ids::SpkiHash;
-use kms_ledger::Blob;
-use kms_ledger::record::{Event, Evidence, RootOrigin, Started};
+use kms_ledger::record::{Event, RootOrigin, Started};
 use kms_ledger::store::{Priority, StoreFault};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::exhibits::Exhibits;
 use crate::node::Node;
 
 /// How often counted refusals are recorded, if there were any.
@@ -19,7 +19,7 @@ impl Node {
     pub(crate) async fn record_start(&self, root_origin: RootOrigin) -> Result<(), StoreFault> {
         let moment = self.moment();
         let root = self.root.public_keys();
-        let (evidence, blobs) = self.log_evidence(moment.time).await;
+        let (evidence, blobs) = self.log_evidence(moment.time).await.named();
         let started = Started {
             root_origin,
             root_signer: root.signer.to_compressed(),
@@ -32,22 +32,15 @@ impl Node {
         self.recorder.append(entry).await.map(drop)
     }
 
-    /// The quote over the log's key. Without collateral where none can be had at the start: an auditor can find it later.
-    async fn log_evidence(&self, now: u64) -> (Evidence, Vec<Blob>) {
-        let quote = Blob::new(self.log.quote.quote.clone());
-        let manifest = Blob::new(self.os_image_manifest.clone());
-        let mut evidence = Evidence {
-            quote: Some(quote.id()),
-            os_image_manifest: Some(manifest.id()),
-            ..Evidence::default()
-        };
-        let mut blobs = vec![quote, manifest];
-        if let Ok(collateral) = self.collateral(&self.log.quote.hardware, now).await {
-            let collateral = self.collateral_blobs.blob(&collateral);
-            evidence.collateral = Some(collateral.id());
-            blobs.push(collateral);
+    /// The quote over the log's key. Without collateral where none can be had at the start: the record of this node's
+    /// standing names it as soon as it is there, and auditors take it from that.
+    async fn log_evidence(&self, now: u64) -> Exhibits {
+        Exhibits {
+            quote: Some(self.log.quote.quote.clone().into()),
+            os_image_manifest: Some(self.os_image_manifest.clone().into()),
+            collateral: self.collateral(&self.log.quote.hardware, now).await.ok(),
+            ..Exhibits::default()
         }
-        (evidence, blobs)
     }
 
     /// Records the refusals that were only counted, if there were any.

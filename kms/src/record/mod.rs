@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! Draft (evidence and identity, as they become known) ─▶ Record + blobs ─▶ Recorder::append ─▶ keys leave
-//!                                                    └▶ counted, where it proved nothing and so might be anybody's
+//!                                                    └▶ Books: recorded or counted ─▶ Entered ─▶ the refusal is answered
 //! ```
 //!
 //! [`Recorder`] is the door: nothing is released unless [`Recorder::append`] has come back, and it comes back only when the
-//! record and its evidence are on disk for good. `kms-ledger` is behind it.
+//! record and its evidence are on disk for good. `kms-ledger` is behind it. `Books` are the other door: nobody is refused
+//! anything, by any method, but with an `Entered`, which stands in the log or in its counts.
 //!
 //! Threats: a release that nobody can see afterwards; a record that claims more than was decided; a caller who fills the
 //! disk.
@@ -14,13 +15,13 @@
 mod books;
 mod collateral;
 mod draft;
+mod exhibits;
 mod life;
 mod log_key;
 mod retention;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use kms_attestation::ids::{MrAggregated, RootEpoch};
 use kms_ledger::record::{Block, Event, NodeStamp, Record};
@@ -29,8 +30,7 @@ use kms_ledger::{Blob, BlobId};
 use kms_verdict::RULES_VERSION;
 
 pub use self::books::DENIALS_PER_DEVICE;
-pub(crate) use self::books::{Books, Budget};
-pub(crate) use self::collateral::CollateralBlobs;
+pub(crate) use self::books::{Books, Budget, Entered, UNCODED};
 pub(crate) use self::draft::{Draft, unrecorded};
 pub(crate) use self::life::keep_books;
 pub(crate) use self::log_key::LogIdentity;
@@ -48,9 +48,9 @@ pub trait Recorder: Send + Sync {
     fn append(&self, entry: Entry) -> Appending<'_>;
 }
 
-impl Recorder for Arc<Store> {
+impl Recorder for Store {
     fn append(&self, entry: Entry) -> Appending<'_> {
-        Box::pin(Store::append(self, entry))
+        Box::pin(Self::append(self, entry))
     }
 }
 

@@ -11,6 +11,7 @@ use kms_ledger::store::{Before, Pruned, Store};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::node::Node;
+use crate::witnesses::Rounds;
 
 /// How often old evidence is looked for; the first time at the start.
 const PRUNE_EVERY: Duration = Duration::from_hours(24);
@@ -21,6 +22,8 @@ pub struct KeptLog {
     pub store: Arc<Store>,
     /// How long evidence is kept; for ever by default.
     pub keep_evidence: Option<Duration>,
+    /// Its witnesses, where it has any.
+    pub(crate) rounds: Option<Rounds>,
 }
 
 /// Removes evidence as it gets too old.

@@ -8,6 +8,7 @@
 
 mod activity;
 mod admission;
+mod auditors;
 mod connection;
 mod listen;
 mod requests;
@@ -16,6 +17,7 @@ mod tls;
 
 pub use admission::ConnectionLimits;
 pub(crate) use admission::{Crowded, Gate};
+pub(crate) use auditors::auditors_tls;
 pub use connection::{Challenge, ClientKey, Connection, NoChallenge, Released};
 pub use listen::ConnectionTimes;
 pub(crate) use listen::{Entrance, HandshakeFault};

@@ -7,7 +7,8 @@
 //! A request that takes too long is dropped with all that it awaits: reads of the chain end, waiting for a worker ends. A
 //! verification that runs is arithmetic of a millisecond and runs to its end; so does a fetch of collateral, for the
 //! others who need it; so does a record that is being written. A release that was recorded and not handed over is
-//! harmless: the record says more than was given. Threats: a caller that hangs on a slow dependency, a request that is
+//! harmless: the record says more than was given. What is refused here, and what the gRPC library refuses by itself, goes
+//! through the books like any other refusal. Threats: a caller that hangs on a slow dependency, a request that is
 //! sent byte by byte.
 
 use std::future::Future;
@@ -28,6 +29,7 @@ use tower::{Layer, Service};
 use super::activity::InHand;
 use super::connection::Connection;
 use crate::metrics::Metrics;
+use crate::record::{Books, UNCODED};
 use crate::refusal::{Code, NodeCode, Refused, status};
 
 /// The methods that are counted by name; any other is `other`, however many a caller invents.
@@ -45,20 +47,19 @@ const OTHER_METHOD: &str = "other";
 const OK: &str = "ok";
 /// The outcome of a request whose caller went away before there was an answer.
 const ABANDONED: &str = "abandoned";
-/// The outcome that is none of this node's codes: what tonic answers by itself, to an unknown method for instance.
-const UNCODED: &str = "uncoded";
 
 /// Puts [`Attended`] around the services.
 #[derive(Clone)]
 pub(crate) struct Attend {
     longest: Duration,
     metrics: Arc<Metrics>,
+    books: Arc<Books>,
 }
 
 impl Attend {
     /// For requests that may take so long, reading them included.
-    pub(crate) const fn new(longest: Duration, metrics: Arc<Metrics>) -> Self {
-        Self { longest, metrics }
+    pub(crate) const fn new(longest: Duration, metrics: Arc<Metrics>, books: Arc<Books>) -> Self {
+        Self { longest, metrics, books }
     }
 }
 
@@ -94,21 +95,26 @@ where
         let connection = request.extensions().get::<Arc<Connection>>();
         let in_hand = connection.map(|connection| connection.begin_request());
         let count = Count::begin(Arc::clone(&self.attend.metrics), request.uri().path());
-        let (longest, answer) = (self.attend.longest, self.inner.call(request));
+        let (longest, books) = (self.attend.longest, Arc::clone(&self.attend.books));
+        let answer = self.inner.call(request);
         Box::pin(async move {
             let response = match timeout(longest, answer).await {
                 Ok(response) => response?,
-                Err(_) => too_long(longest).into_http(),
+                Err(_) => status(&books.count(too_long(longest))).into_http(),
             };
-            count.end(response.headers());
+            let outcome = outcome(response.headers());
+            if outcome == UNCODED {
+                books.count_uncoded();
+            }
+            count.end(outcome);
             Ok(response.map(|body| Body::new(UntilSent { body, _in_hand: in_hand })))
         })
     }
 }
 
-fn too_long(longest: Duration) -> Status {
+fn too_long(longest: Duration) -> Refused {
     let found = format!("a request that is not done after {} ms", longest.as_millis());
-    status(&Refused::new(NodeCode::RequestTimeout.into(), found, "an answer within that time"), None)
+    Refused::new(NodeCode::RequestTimeout.into(), found, "an answer within that time")
 }
 
 /// A request that will be counted, also when nobody waits for it any more.
@@ -126,8 +132,8 @@ impl Count {
         Self { metrics, method, begin: Instant::now(), outcome: ABANDONED }
     }
 
-    fn end(mut self, headers: &HeaderMap) {
-        self.outcome = outcome(headers);
+    fn end(mut self, outcome: &'static str) {
+        self.outcome = outcome;
     }
 }
 
@@ -192,11 +198,17 @@ mod tests {
         metrics.requests_answered(method, code)
     }
 
+    fn in_the_books(books: &Books) -> Vec<(String, u64)> {
+        let counts = books.close(2).unwrap().refusals;
+        counts.into_iter().map(|it| (it.code, it.count)).collect()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn request__should_be_refused_with_a_code_and_when_to_try_again_after_its_time() {
         let metrics = Arc::<Metrics>::default();
+        let books = Arc::new(Books::new(1, Arc::clone(&metrics)));
         let hanging = service_fn(|_: Request<Body>| pending::<Result<Response<Body>, Infallible>>());
-        let attend = Attend::new(Duration::from_secs(3), Arc::clone(&metrics));
+        let attend = Attend::new(Duration::from_secs(3), Arc::clone(&metrics), Arc::clone(&books));
         let mut service = attend.layer(hanging);
         let begin = tokio::time::Instant::now();
         let response = service.call(request("/onchainkms.v1.Boot/GetAppKeys")).await.unwrap();
@@ -208,12 +220,14 @@ mod tests {
         assert_eq!((info.reason.as_str(), info.domain.as_str()), ("request-timeout", ERROR_DOMAIN));
         assert!(details.retry_info().unwrap().retry_delay.is_some());
         assert_eq!(counted(&metrics, "GetAppKeys", "request-timeout"), 1);
+        assert_eq!(in_the_books(&books), [("request-timeout".to_owned(), 1)]);
     }
 
     #[tokio::test]
     async fn request__should_be_counted_by_known_names_alone() {
         let metrics = Arc::<Metrics>::default();
-        let attend = Attend::new(Duration::from_secs(3), Arc::clone(&metrics));
+        let books = Arc::new(Books::new(1, Arc::clone(&metrics)));
+        let attend = Attend::new(Duration::from_secs(3), Arc::clone(&metrics), Arc::clone(&books));
         let unknown = |_: Request<Body>| {
             ready(Ok::<_, Infallible>(Status::unimplemented("no such method").into_http::<Body>()))
         };
@@ -227,5 +241,6 @@ mod tests {
         assert_eq!(counted(&metrics, OTHER_METHOD, UNCODED), 3);
         assert_eq!(counted(&metrics, "GetNodeInfo", OK), 1);
         assert_eq!(counted(&metrics, "Health/Check", ABANDONED), 1);
+        assert_eq!(in_the_books(&books), [(UNCODED.to_owned(), 3)]);
     }
 }

@@ -15,3 +15,4 @@ mod insecure;
 mod layers;
 mod policy;
 mod support;
+mod witnesses;

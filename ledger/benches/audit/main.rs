@@ -187,6 +187,7 @@ fn policy(root: &RootOfTrust, world: &World) -> PolicyDocument {
             heads: HeadTrust::Dev,
         },
         decision: DecisionPolicy::default(),
+        log: None,
         version: PolicyVersion::V1,
     }
 }

@@ -53,7 +53,10 @@ async fn reader__should_refuse_a_log_with_any_file_damaged_or_missing() {
     let log = LogFolder::new(NAME, 600);
     let files = log.files();
     assert_eq!(files.len(), 1 + 3 + 3 + 1);
-    for file in files {
+    // A full tile of leaves is not read for entries: they give its hashes themselves.
+    let needless = [log.path().join("tile/0/000"), log.path().join("tile/0/001")];
+    assert!(needless.iter().all(|file| files.contains(file)));
+    for file in files.into_iter().filter(|file| !needless.contains(file)) {
         let bytes = fs::read(&file).unwrap();
         for at in [0, bytes.len() / 2, bytes.len() - 1] {
             let mut changed = bytes.clone();
@@ -76,12 +79,12 @@ async fn reader__should_take_full_tiles_where_partial_ones_are_gone() {
     let log = LogFolder::new(NAME, 600);
     let old = LogReader::open(Source::folder(log.path()), &key()).await.unwrap().head().clone();
     let grown = LogFolder::new(NAME, 1024);
-    let reader = LogReader::at(Source::folder(grown.path()), old.clone()).await;
+    let reader = LogReader::at(Source::folder(grown.path()), old.clone());
     // At 1024 entries the partial tile of level 1 is another one, and no full one has taken its place yet.
-    assert_eq!(reader.err().unwrap().code, LedgerCode::LogFileMissing);
+    assert_eq!(reader.check_edge().await.unwrap_err().code, LedgerCode::LogFileMissing);
     let partial = grown.path().join("tile/1/000.p/2");
     fs::write(partial, &fs::read(grown.path().join("tile/1/000.p/4")).unwrap()[..64]).unwrap();
-    let reader = LogReader::at(Source::folder(grown.path()), old).await.unwrap();
+    let reader = LogReader::at(Source::folder(grown.path()), old);
     assert_eq!(reader.bundle(2).await.unwrap().len(), 600 - 512);
     assert_eq!(reader.entry(599).await.unwrap(), entry(599));
 }
@@ -148,13 +151,72 @@ async fn reader__should_read_blobs_by_their_names_only() {
     let blob = Blob::of_parts(vec![Part::own("a"), shared.clone(), Part::own("b")]);
     log.put(LogPath::Blob(blob.id()), &blob_file::encode(&blob).unwrap());
     let reader = LogReader::open(Source::folder(log.path()), &key()).await.unwrap();
-    assert_eq!(reader.blob(blob.id()).await.unwrap_err().code, LedgerCode::BlobMissing);
+    assert_eq!(reader.blob(blob.id()).await.unwrap_err().code, LedgerCode::LogFileMissing);
     let part = BlobId::of(shared.bytes());
     log.put(LogPath::Blob(part), &blob_file::encode_whole(shared.bytes()));
-    assert_eq!(reader.blob(blob.id()).await.unwrap(), [b"a", shared.bytes(), b"b"].concat());
+    let whole = [b"a", shared.bytes(), b"b"].concat();
+    assert_eq!(*reader.blob(blob.id()).await.unwrap(), whole[..]);
+    // What was read is kept, and not asked for again.
+    let fresh = async || LogReader::open(Source::folder(log.path()), &key()).await.unwrap();
     log.put(LogPath::Blob(part), &blob_file::encode_whole(b"other"));
+    assert_eq!(*reader.blob(blob.id()).await.unwrap(), whole[..]);
+    let reader = fresh().await;
     assert_eq!(reader.blob(blob.id()).await.unwrap_err().code, LedgerCode::BlobForeign);
     assert_eq!(reader.blob(part).await.unwrap_err().code, LedgerCode::BlobForeign);
     log.put(LogPath::Blob(part), &vec![0; 9 * 1024 * 1024]);
     assert_eq!(reader.blob(part).await.unwrap_err().code, LedgerCode::LogFileTooLarge);
+}
+
+#[tokio::test]
+async fn reader__should_say_which_entry_of_a_bundle_is_another() {
+    let log = LogFolder::new(NAME, 600);
+    for (bundle, at, index) in [("tile/entries/001", 3, 256), ("tile/entries/002.p/88", 3, 512)] {
+        let file = log.path().join(bundle);
+        let genuine = fs::read(&file).unwrap();
+        let mut changed = genuine.clone();
+        changed[at] ^= 1;
+        fs::write(&file, changed).unwrap();
+        let reader = LogReader::open(Source::folder(log.path()), &key()).await.unwrap();
+        let refusal = reader.entry(index).await.unwrap_err();
+        assert!(refusal.found.contains(&format!("another entry {index} in {bundle}")), "{refusal}");
+        fs::write(&file, genuine).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn proofs__should_need_every_tile_on_their_way() {
+    let log = LogFolder::new(NAME, 600);
+    let tile = log.path().join("tile/0/000");
+    let genuine = fs::read(&tile).unwrap();
+    let mut changed = genuine.clone();
+    changed[40] ^= 1;
+    fs::write(&tile, changed).unwrap();
+    let reader = LogReader::open(Source::folder(log.path()), &key()).await.unwrap();
+    assert_eq!(reader.inclusion_path(7).await.unwrap_err().code, LedgerCode::LogFiles);
+    // The entries give the same hashes, and those are the tree's.
+    assert_eq!(reader.prove(7).await.unwrap().index(), 7);
+    let old = LogReader::open(Source::folder(LogFolder::new(NAME, 5).path()), &key()).await.unwrap();
+    let reader = LogReader::open(Source::folder(log.path()), &key()).await.unwrap();
+    let refusal = reader.check_continues(old.head().checkpoint()).await.unwrap_err();
+    assert_eq!(refusal.code, LedgerCode::LogFiles, "a damaged tile is no fork");
+    fs::write(&tile, genuine).unwrap();
+    reader.check_continues(old.head().checkpoint()).await.unwrap();
+}
+
+#[tokio::test]
+async fn pruned__should_be_an_index_in_its_one_form() {
+    let log = LogFolder::new(NAME, 3);
+    let files = LogFiles::new(Source::folder(log.path()), 3);
+    assert_eq!(files.pruned().await.unwrap(), 0);
+    for (text, expected) in [("0\n", Some(0)), ("17\n", Some(17)), ("18446744073709551615\n", Some(u64::MAX))]
+    {
+        log.put(LogPath::Pruned, text.as_bytes());
+        assert_eq!(files.pruned().await.ok(), expected);
+    }
+    for text in ["", "17", "+1\n", "01\n", " 1\n", "1\n\n", "-1\n", "\u{ff}\n", "18446744073709551616\n"] {
+        log.put(LogPath::Pruned, text.as_bytes());
+        assert_eq!(files.pruned().await.unwrap_err().code, LedgerCode::LogPruned, "{text:?}");
+    }
+    log.put(LogPath::Pruned, &[b'1'; 100]);
+    assert_eq!(files.pruned().await.unwrap_err().code, LedgerCode::LogFileTooLarge);
 }

@@ -37,6 +37,15 @@ impl From<&BootIdentity> for Identity {
     }
 }
 
+/// How a node writes down who asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identities {
+    /// In the record, for everybody who reads the tree.
+    Open,
+    /// In a blob behind a salt, for those who are given the evidence.
+    Sealed,
+}
+
 /// Who asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -20,7 +20,7 @@ use serde::Serialize;
 
 pub use self::decision::{Binding, Block, Decision, Evidence, KeyKind, Outcome, Subject};
 pub use self::event::{CodeCount, Event, RootOrigin, Started, Unstored};
-pub use self::identity::{Identity, SealedIdentity, Who};
+pub use self::identity::{Identities, Identity, SealedIdentity, Who};
 pub use self::node::NodeStamp;
 use crate::blob::BlobId;
 use crate::canonical::{Canonical, Reader, fields};
@@ -69,6 +69,16 @@ impl Record {
         let sealed = who.and_then(|who| if let Who::Sealed(id) = who { Some(*id) } else { None });
         let evidence = evidence.iter().flat_map(Evidence::blobs);
         evidence.chain(sealed).chain([self.node.policy]).collect()
+    }
+
+    /// Whether it is about the node that writes, and not about an app: a start, or the node's standing.
+    #[must_use]
+    pub fn is_of_the_node(&self) -> bool {
+        match &self.event {
+            Event::Started(_) => true,
+            Event::Decision(decision) => decision.subject == Subject::Node,
+            Event::Stopped | Event::Unstored(_) => false,
+        }
     }
 
     /// Reads a record. Refused with `record-too-large`, `record-version-unsupported`, `record-malformed` or

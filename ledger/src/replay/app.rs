@@ -46,7 +46,8 @@ impl Case<'_> {
     fn session_quote(&self, decision: &Decision) -> Result<Result<SessionQuote, DenyReason>, Gap> {
         let binding = session_binding(bound(decision)?);
         let quote = self.need("quote", decision.evidence.quote)?;
-        Ok(BootEvidence { quote: &quote, event_log: &[], os_image_manifest: &[], binding }.session_quote())
+        let evidence = BootEvidence { quote: &quote, event_log: &[], os_image_manifest: &[], binding };
+        Ok(evidence.session_quote(&self.replayer.verifier))
     }
 
     /// A decision without collateral: the node's own denial, since it could get none, of nobody who was proven.

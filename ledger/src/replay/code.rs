@@ -14,6 +14,9 @@ kms_attestation::deny_codes! {
         BlobMissing = "replay-blob-missing", Evidence,
             "A blob that the record names is not there.",
             "Get the blob from a mirror or the operator; old evidence may have been pruned.";
+        BlobPruned = "replay-blob-pruned", Evidence,
+            "A blob that the record names was removed: so old is evidence not kept, as the log says.",
+            "Get the blob from a mirror that keeps more; nobody signs what was removed, so ask the operator if it is young.";
         BlobDamaged = "replay-blob-damaged", Evidence,
             "A blob has not the bytes that it is named by.",
             "Get the blob from a mirror or the operator again: this copy was changed.";

@@ -36,6 +36,7 @@ pub use self::code::{Gap, ReplayCode};
 pub use self::outcome::{Difference, Replayed};
 pub use self::parallel::{Indices, replay_all};
 pub use self::rules::{RULE_CHANGES, RuleChange};
+pub use self::started::follow_up;
 use crate::blob::BlobId;
 use crate::record::{Decision, Event, Outcome, Record, SealedIdentity, Subject, Who};
 
@@ -50,7 +51,8 @@ pub struct LogIdentity {
 
 /// Decides records again, under one root of trust.
 pub struct Replayer {
-    root: RootOfTrust,
+    /// One for all policies, so that each platform is remembered once.
+    verifier: Arc<Verifier>,
     log: Option<LogIdentity>,
     judges: Cache<Judge>,
     collaterals: Cache<Result<Arc<CheckedCollateral>, DenyReason>>,
@@ -69,7 +71,8 @@ impl Replayer {
     /// A replayer that believes this root of trust. Without the log's identity, no start of a node can be replayed.
     #[must_use]
     pub fn new(root: RootOfTrust, log: Option<LogIdentity>) -> Self {
-        Self { root, log, judges: Cache::new(), collaterals: Cache::new() }
+        let verifier = Arc::new(Verifier::new(root));
+        Self { verifier, log, judges: Cache::new(), collaterals: Cache::new() }
     }
 
     /// Decides the record at this index again.
@@ -96,14 +99,13 @@ impl Replayer {
                 Gap::new(ReplayCode::PolicyUnreadable, error, "the document that the node wrote")
             };
             let document = PolicyDocument::parse(&bytes).map_err(|refusal| unreadable(&refusal))?;
-            let (theirs, ours) = (document.attestation.root_key_id, self.root.key_id());
+            let (theirs, ours) = (document.attestation.root_key_id, self.verifier.root().key_id());
             if theirs != ours {
                 let expected = format!("root key {ours}");
                 return Err(Gap::new(ReplayCode::OtherRoot, format_args!("root key {theirs}"), expected));
             }
             let anchor = document.anchor().map_err(|deny| unreadable(&deny))?;
-            let root = RootOfTrust::configured(self.root.der()).map_err(|error| unreadable(&error))?;
-            Ok(Judge::new(Verifier::new(root), document.decision, anchor))
+            Ok(Judge::new(Arc::clone(&self.verifier), document.decision, anchor))
         })
     }
 
@@ -118,7 +120,7 @@ impl Replayer {
         let checked = self.collaterals.get(id, || {
             let bytes = archive::fetch(archive, "collateral", id)?;
             let checked = Collateral::parse(&bytes)
-                .and_then(|parsed| CheckedCollateral::check_signatures(&self.root, parsed));
+                .and_then(|parsed| CheckedCollateral::check_signatures(self.verifier.root(), parsed));
             Ok::<_, Gap>(checked.map(Arc::new))
         })?;
         Ok((*checked).clone())

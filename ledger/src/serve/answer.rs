@@ -78,7 +78,7 @@ async fn open(folder: &Path, path: LogPath) -> io::Result<(File, u64)> {
 
 fn file_reply(method: &Method, path: LogPath, file: File, len: u64) -> Reply {
     let (kind, cache) = match path {
-        LogPath::Checkpoint | LogPath::Pruned => (TEXT, NO_CACHE),
+        LogPath::Checkpoint | LogPath::Witnessed | LogPath::Pruned => (TEXT, NO_CACHE),
         LogPath::Tile(_) | LogPath::Blob(_) => (BYTES, IMMUTABLE),
     };
     // An answer to HEAD says how long the file is, and sends nothing of it.

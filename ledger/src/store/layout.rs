@@ -6,9 +6,10 @@
 //! journal/      what is durable and not yet published
 //! staging-<n>   a file that is being made
 //! parts/        which blobs are parts of others, and so are never removed
+//! kept/         which blobs are of the node itself, and so are never removed
 //! removed       before which entry evidence was removed
 //! log/          the log as it is served and mirrored: nothing else is in this folder
-//!   checkpoint  tile/…  blob/…  pruned
+//!   checkpoint  witnessed  tile/…  blob/…  pruned
 //! ```
 
 use std::io;
@@ -26,6 +27,8 @@ pub(super) const FORMAT: &str = "format";
 pub(super) const LOCK: &str = "lock";
 /// The latest checkpoint.
 pub(super) const CHECKPOINT: &str = "log/checkpoint";
+/// The latest checkpoint that a quorum of witnesses has cosigned.
+pub(super) const WITNESSED: &str = "log/witnessed";
 /// Before which entry evidence may be missing.
 pub(super) const PRUNED: &str = "log/pruned";
 /// Before which entry evidence was removed: where the next removal begins to look.
@@ -39,8 +42,17 @@ pub(super) fn blob(id: BlobId) -> String {
 
 /// The mark of a blob that is a part of others.
 pub(super) fn part(id: BlobId) -> String {
+    mark("parts", id)
+}
+
+/// The mark of a blob that is evidence of the node itself.
+pub(super) fn kept(id: BlobId) -> String {
+    mark("kept", id)
+}
+
+fn mark(folder: &str, id: BlobId) -> String {
     let name = id.to_string();
-    format!("parts/{}/{name}", name.get(..2).unwrap_or_default())
+    format!("{folder}/{}/{name}", name.get(..2).unwrap_or_default())
 }
 
 /// The file of a tile or bundle.

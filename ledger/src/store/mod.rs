@@ -30,6 +30,7 @@ mod round;
 mod shared;
 mod sign;
 mod tiles;
+mod witnessed;
 mod writer;
 
 use std::fs::{File, TryLockError};

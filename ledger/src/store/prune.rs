@@ -1,9 +1,10 @@
 //! Retention: evidence that only old records name is removed; the records stay, and the tree stays as it is.
 //!
-//! Removes a blob only if no record from the given one on names it, and if no other blob has it as a part. A mark in the log
-//! says before which entry evidence may be missing; it is durable before anything is removed. Called by the publisher's
-//! thread, while the writer relies on nothing that is there. Threats: evidence of a young record that goes with an old
-//! one's; evidence that is missing without a word.
+//! Removes a blob only if no record from the given one on names it, if no other blob has it as a part, and if it is not of the
+//! node itself: what binds the log's key to an enclave, and shows that governance allowed that enclave, is kept for as long as
+//! the log. A mark in the log says before which entry evidence may be missing; it is durable before anything is removed. Called
+//! by the publisher's thread, while the writer relies on nothing that is there. Threats: evidence of a young record that
+//! goes with an old one's; a log whose key nobody vouches for any more; evidence that is missing without a word.
 
 use std::collections::BTreeSet;
 
@@ -43,13 +44,16 @@ impl Publisher {
         self.publish(shared)?;
         let disk = &*self.disk;
         let done = read_mark(disk, layout::REMOVED)?;
-        let mut search = Search { before, old: BTreeSet::new(), end: None };
+        let mut search = Search { before, old: BTreeSet::new(), kept: BTreeSet::new(), end: None };
         each_record(disk, done, self.size(), |index, record| search.take(index, record))?;
         let end = search.end.unwrap_or_else(|| self.size()).max(done);
         let mark = end.max(read_mark(disk, layout::PRUNED)?);
         write_mark(disk, layout::PRUNED, mark)?;
         let mut pruned = Pruned { before: mark, blobs: 0, bytes: 0 };
-        for id in search.old {
+        for id in &search.kept {
+            keep(disk, *id)?;
+        }
+        for id in search.old.difference(&search.kept).copied() {
             pruned.remove(disk, id)?;
         }
         disk.sync_all().map_err(fault::disk("removing evidence"))?;
@@ -62,6 +66,8 @@ impl Publisher {
 struct Search {
     before: Before,
     old: BTreeSet<BlobId>,
+    /// The blobs that old records of the node itself name.
+    kept: BTreeSet<BlobId>,
     /// The first record that is not old.
     end: Option<u64>,
 }
@@ -73,7 +79,8 @@ impl Search {
             Before::Time(end) => record.time < end,
         };
         if self.end.is_none() && old {
-            self.old.extend(record.blobs());
+            let blobs = if record.is_of_the_node() { &mut self.kept } else { &mut self.old };
+            blobs.extend(record.blobs());
         } else {
             self.end = self.end.or(Some(index));
             for id in record.blobs() {
@@ -87,8 +94,10 @@ impl Pruned {
     fn remove(&mut self, disk: &dyn Disk, id: BlobId) -> Result<(), StoreFault> {
         let path = layout::blob(id);
         let removing = |error| fault::disk(format_args!("removing {path}"))(error);
-        if disk.length(&layout::part(id)).map_err(removing)?.is_some() {
-            return Ok(());
+        for mark in [layout::part(id), layout::kept(id)] {
+            if disk.length(&mark).map_err(removing)?.is_some() {
+                return Ok(());
+            }
         }
         if let Some(bytes) = disk.length(&path).map_err(removing)? {
             disk.remove(&path).map_err(removing)?;
@@ -97,6 +106,17 @@ impl Pruned {
         }
         Ok(())
     }
+}
+
+/// Marks a blob as one of the node itself: records that follow may name it too, and go. Durable before it is relied on, for the
+/// next removal begins to look behind its record.
+fn keep(disk: &dyn Disk, id: BlobId) -> Result<(), StoreFault> {
+    let path = layout::kept(id);
+    let marking = |error| fault::disk(format_args!("writing {path}"))(error);
+    if disk.length(&path).map_err(marking)?.is_some() {
+        return Ok(());
+    }
+    layout::put(disk, 0, &path, &[]).map_err(marking)
 }
 
 fn each_record(

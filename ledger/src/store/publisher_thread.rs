@@ -15,6 +15,7 @@ use super::known::Reuse;
 use super::prune::{Before, Pruned};
 use super::publish::Publisher;
 use super::writer::Message;
+use crate::checkpoint::SignedCheckpoint;
 
 /// What the publisher is asked for.
 pub(super) enum Command {
@@ -24,6 +25,8 @@ pub(super) enum Command {
     PublishSome(oneshot::Sender<Result<(), StoreFault>>),
     /// To remove evidence of old records.
     Prune(Before, oneshot::Sender<Result<Pruned, StoreFault>>),
+    /// To show a checkpoint that witnesses have cosigned.
+    Witnessed(Box<SignedCheckpoint>, oneshot::Sender<Result<(), StoreFault>>),
 }
 
 /// A publisher and what it works with.
@@ -45,6 +48,9 @@ impl PublisherThread {
                 Ok(Command::Publish(done)) => drop(done.send(self.publish())),
                 Ok(Command::PublishSome(done)) => drop(done.send(self.publish_some())),
                 Ok(Command::Prune(before, done)) => drop(done.send(self.prune(before))),
+                Ok(Command::Witnessed(signed, done)) => {
+                    drop(done.send(self.publisher.show_witnessed(&signed, &self.shared)));
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     drop(self.publish());
                     next = Instant::now() + self.every;

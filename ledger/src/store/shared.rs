@@ -57,6 +57,11 @@ impl Shared {
     /// The latest checkpoint, and how many bytes of the journal were published up to it.
     pub(super) fn set_published(&self, checkpoint: SignedCheckpoint, bytes: u64) {
         self.published_bytes.store(bytes, Ordering::Release);
+        self.set_checkpoint(checkpoint);
+    }
+
+    /// The latest checkpoint, or more cosignatures of it.
+    pub(super) fn set_checkpoint(&self, checkpoint: SignedCheckpoint) {
         self.checkpoint.send_replace(Arc::new(checkpoint));
     }
 

@@ -29,6 +29,8 @@ pub struct WitnessClient {
 enum Answered {
     Cosigned(u64),
     Knows(u64),
+    /// Asked from the size that it knows, it does not find its own tree in the log's.
+    Contradicts,
 }
 
 impl WitnessClient {
@@ -55,8 +57,10 @@ impl WitnessClient {
         tiles: &Arc<T>,
     ) -> Result<u64, LedgerRefusal> {
         let size = signed.checkpoint().size;
-        let known = match self.ask(signed, old.min(size), tiles).await? {
+        let believed = old.min(size);
+        let known = match self.ask(signed, believed, tiles).await? {
             Answered::Cosigned(time) => return Ok(time),
+            Answered::Contradicts => return Err(self.forked(believed)),
             Answered::Knows(known) => known,
         };
         if known > size {
@@ -65,10 +69,8 @@ impl WitnessClient {
         }
         match self.ask(signed, known, tiles).await? {
             Answered::Cosigned(time) => Ok(time),
-            Answered::Knows(again) if again == known => {
-                let found = format!("another root at {known} entries than {} has seen", self.key.name());
-                Err(LedgerRefusal::new(LedgerCode::LogForked, found, "the same log"))
-            }
+            Answered::Contradicts => Err(self.forked(known)),
+            Answered::Knows(again) if again == known => Err(self.forked(known)),
             Answered::Knows(other) => {
                 Err(self.refused(&format!("first {known}, then {other} entries known")))
             }
@@ -90,8 +92,15 @@ impl WitnessClient {
             StatusCode::CONFLICT => {
                 text.trim_end().parse().map(Answered::Knows).map_err(|_| self.refused(&describe(&answer)))
             }
+            // The witness answers 409 unless it was asked from the size that it knows: it has another root there.
+            StatusCode::UNPROCESSABLE_ENTITY => Ok(Answered::Contradicts),
             _ => Err(self.refused(&describe(&answer))),
         }
+    }
+
+    fn forked(&self, size: u64) -> LedgerRefusal {
+        let found = format!("another tree of {size} entries than {} has seen", self.key.name());
+        LedgerRefusal::new(LedgerCode::LogForked, found, "the same log")
     }
 
     /// Takes in this witness's cosignature; lines of other keys are ignored.

@@ -125,3 +125,42 @@ fn replay__should_not_take_a_start_for_that_of_another_log() {
     scene.change_record(0, |record| record.node.measurement.0[0] ^= 1);
     assert!(first(&scene, log(ORIGIN, None)).starts_with("different node.measurement"));
 }
+
+#[test]
+fn replay__should_take_the_collateral_that_a_start_lacks_from_the_nodes_standing() {
+    let mut scene = scene();
+    let collateral = scene.decision(1).evidence.collateral;
+    scene.change_record(0, |record| {
+        let kms_ledger::record::Event::Started(started) = &mut record.event else { panic!() };
+        started.evidence.collateral = None;
+    });
+    let start = |scene: &Scene| name(&scene.replayer().replay(scene, 0, &scene.records[0]));
+    assert_eq!(start(&scene), "identical");
+    // A quote that is not genuine does not become so.
+    let evidence = |scene: &Scene| match &scene.records[0].event {
+        kms_ledger::record::Event::Started(started) => started.evidence,
+        other => panic!("{other:?}"),
+    };
+    let quote = evidence(&scene).quote;
+    let mut spoilt = scene.blobs[&quote.unwrap()].to_vec();
+    spoilt[700] ^= 1;
+    let spoilt = scene.replace(spoilt);
+    let show = |scene: &mut Scene, quote| {
+        scene.change_record(0, |record| {
+            let kms_ledger::record::Event::Started(started) = &mut record.event else { panic!() };
+            started.evidence.quote = quote;
+        });
+    };
+    show(&mut scene, spoilt);
+    assert!(start(&scene).starts_with("different evidence"), "{}", start(&scene));
+    show(&mut scene, quote);
+    // Nor is an app's collateral taken for the node's, or that of another run.
+    for index in [1, 11] {
+        scene.change(index, |decision| decision.evidence.collateral = None);
+    }
+    assert_eq!(start(&scene), "replay-evidence-unnamed");
+    let began = (*scene.records[0]).clone();
+    scene.change_record(8, |record| *record = began);
+    scene.change(11, |decision| decision.evidence.collateral = collateral);
+    assert_eq!(start(&scene), "replay-evidence-unnamed");
+}

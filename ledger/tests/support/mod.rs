@@ -489,6 +489,7 @@ fn policy(root_key_id: kms_attestation::ids::RootKeyId) -> PolicyDocument {
             heads: HeadTrust::Quorum { hosts: BTreeSet::from(HOSTS.map(str::to_owned)), threshold: 2 },
         },
         decision: DecisionPolicy::default(),
+        log: None,
         version: PolicyVersion::V1,
     }
 }

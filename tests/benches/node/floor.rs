@@ -7,6 +7,9 @@
 //! | P-256 verification | | 1 | the client's `CertificateVerify`: its key is new with every connection |
 //! | P-256 verification | 3 | 3 | the quote by the attestation key, the QE's report by the PCK, the PCK by its CA |
 //!
+//! Of a platform that the node has found genuine before, as in this load, it verifies the first of the three alone; they stay in
+//! the floor, because a platform that is new needs them, and so that figures can be compared with earlier ones.
+//!
 //! Not in it: the client's certificate (nobody vouches for it, so its own signature is not verified), the collateral's six
 //! signatures (verified once for all quotes), an app's CA certificate and the endorsement of its signing key (the same for
 //! every release to the app), and everything that is no curve: hashes, AEAD, HKDF, the replay, JSON, HTTP, the disk.

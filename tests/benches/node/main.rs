@@ -23,6 +23,7 @@ mod load;
 mod process;
 mod provider;
 mod scene;
+mod unrecorded;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -44,6 +45,10 @@ const MANY_APPS: u32 = 100_000;
 /// The most CPU time of a release on a fresh connection, in floors, with the node at work all the time. With few clients
 /// the machine's going to sleep and waking up is counted as well, which a busy machine does not do. The aim is 3.
 const MAX_FLOORS: f64 = 5.0;
+/// The clients of the nodes that are compared with and without a log.
+const RECORDING_CLIENTS: usize = 16;
+/// The least throughput with the log, of that with none.
+const MIN_WITH_LOG: f64 = 0.8;
 /// The least throughput with many apps, of that with none.
 const MIN_WITH_MANY_APPS: f64 = 0.9;
 /// The most memory of a node under load, in bytes.
@@ -52,6 +57,12 @@ const MAX_RESIDENT: u64 = 64 << 20;
 const MAX_START: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((first, rest)) = arguments.split_first()
+        && first == "run"
+    {
+        return unrecorded::run(rest);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let missed = runtime.block_on(bench());
     for what in &missed {
@@ -64,18 +75,34 @@ fn main() -> ExitCode {
 async fn bench() -> Vec<String> {
     let cores = std::thread::available_parallelism().unwrap();
     println!("{cores} cores, shared by the node, its clients, the provider and the chain");
-    let mut scene = Scene::new(0, &[]).await;
+    let mut scene = Scene::new(0).await;
     let mut missed = starts(&mut scene).await;
     missed.extend(loads(&scene).await);
     missed.extend(memory(&scene));
-    let many = Scene::new(MANY_APPS, &[]).await;
-    let compared = compare(&scene, &many, Load::new(Connections::Fresh, 4)).await;
-    println!("with {MANY_APPS} apps registered, of the same with none: {}", compared.text());
-    if compared.throughput < MIN_WITH_MANY_APPS {
-        let throughput = compared.throughput;
-        missed.push(format!("{throughput:.2} of the throughput, at least {MIN_WITH_MANY_APPS}"));
-    }
+    missed.extend(recording(&scene).await);
+    missed.extend(many_apps(&scene).await);
     missed
+}
+
+/// What the log costs.
+async fn recording(scene: &Scene) -> Vec<String> {
+    let without = Scene::without_log().await;
+    let compared = compare(&without, scene, Load::new(Connections::Fresh, RECORDING_CLIENTS)).await;
+    println!("with its log, of the same without one: {}", compared.text());
+    least("throughput of a node without a log", compared.throughput, MIN_WITH_LOG)
+}
+
+async fn many_apps(scene: &Scene) -> Vec<String> {
+    let many = Scene::new(MANY_APPS).await;
+    let compared = compare(scene, &many, Load::new(Connections::Fresh, 4)).await;
+    println!("with {MANY_APPS} apps registered, of the same with none: {}", compared.text());
+    least("throughput with no other apps", compared.throughput, MIN_WITH_MANY_APPS)
+}
+
+/// What is missed if there is less of something than was promised.
+fn least(of: &str, found: f64, promised: f64) -> Vec<String> {
+    let missed = format!("{found:.2} of the {of}, at least {promised}");
+    (found < promised).then_some(missed).into_iter().collect()
 }
 
 /// From the start of the process to SERVING.

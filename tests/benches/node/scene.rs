@@ -1,9 +1,13 @@
 //! A node with all that it needs around it, and a guest that may have keys.
 
+use std::env::current_exe;
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use kms_simulator::cvm::Cvm;
 use kms_tests::node::Node;
+use kms_tests::process::program;
 use kms_tests::world::World;
-use std::sync::Arc;
 
 use crate::process::may_lock_memory;
 use crate::provider::Provider;
@@ -20,8 +24,17 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// A node on a chain with so many further apps; settings are `section.key=value`.
-    pub(crate) async fn new(further_apps: u32, settings: &[&str]) -> Self {
+    /// A node on a chain with so many further apps.
+    pub(crate) async fn new(further_apps: u32) -> Self {
+        Self::of(program("kms-node"), further_apps).await
+    }
+
+    /// A node that records nothing.
+    pub(crate) async fn without_log() -> Self {
+        Self::of(current_exe().expect("this program's own path"), 0).await
+    }
+
+    async fn of(program: PathBuf, further_apps: u32) -> Self {
         let world = World::new();
         let app = world.app("bench");
         world.chain.assume_registered(further_apps);
@@ -31,8 +44,9 @@ impl Scene {
         let rpc = format!("chain.rpc=['{}']", provider.url());
         let locked = may_lock_memory();
         let lock = format!("node.insecure_no_memory_lock={}", !locked);
-        let own = ["chain.poll_every_ms=1000", &rpc, &lock];
-        let node = world.node(&[&own[..], settings].concat()).await;
+        let settings = ["chain.poll_every_ms=1000", &rpc, &lock];
+        let node = Node::start_program(program, &world.chain, &world.simulated, &settings);
+        node.await_serving().await;
         let guest = Arc::new(world.guest(&app));
         let memory = if locked { "all of it locked" } else { "not locked: this user may not" };
         let scene = Self { world, node, guest, memory, _provider: provider };

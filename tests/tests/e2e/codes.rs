@@ -37,6 +37,9 @@ fn node_codes__should_each_be_provoked_here_or_explained() {
         NodeCode::QuoteUnavailable,
         NodeCode::RecordUnavailable,
         NodeCode::NodeNotAllowed,
+        // These two in `witnesses`.
+        NodeCode::LogContradicted,
+        NodeCode::LogUnwitnessed,
     ];
     let explained = UNPROVOKED.iter().map(|(code, _)| *code);
     let known: BTreeSet<_> = provoked.into_iter().chain(explained).collect();

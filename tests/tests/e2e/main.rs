@@ -34,3 +34,4 @@ mod relays;
 mod renewal;
 mod stop;
 mod transport;
+mod witnesses;

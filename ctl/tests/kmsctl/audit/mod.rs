@@ -1,6 +1,7 @@
 //! `kmsctl audit` over the files of a log: an honest one, and one tampering each, found with its own code at its place.
 
 mod commands;
+mod evidence;
 mod following;
 mod source;
 mod tampering;

@@ -10,7 +10,7 @@ use rcgen::{
 use super::certificate::{self, Certified, Validity};
 use super::deny::{CertificateCode, CertificateDeny};
 use super::name::DnsName;
-use super::policy::{self, CertificatePolicy};
+use super::policy::CertificatePolicy;
 use super::request::LeafRequest;
 use super::root::RootCa;
 use crate::keys::error::KeyError;
@@ -22,7 +22,6 @@ pub struct AppCa {
     key: P256Key,
     params: CertificateParams,
     certificate: Certified,
-    names: DnsName,
 }
 
 impl AppCa {
@@ -45,7 +44,7 @@ impl AppCa {
         let usage_ext = usage_extension(usage::APP_CA).map_err(|_| failed())?;
         certificate::extend(&mut params, [app_id_ext, usage_ext]);
         let der = params.signed_by(&key, &root.issuer()).map_err(|_| failed())?.der().to_vec();
-        Ok(Self { app_id, key, params, certificate: Certified { der, validity }, names })
+        Ok(Self { app_id, key, params, certificate: Certified { der, validity } })
     }
 
     /// The certificate.
@@ -67,9 +66,7 @@ impl AppCa {
         policy: &CertificatePolicy,
         now: u64,
     ) -> Result<Certified, CertificateDeny> {
-        policy::check_names(&request.names, &self.names)?;
-        policy.check_usages(&request.usages)?;
-        policy.check_lifetime(request.lifetime)?;
+        policy.check_leaf(&self.app_id, request)?;
         let ca = self.certificate.validity;
         if now >= ca.not_after {
             let found = format_args!("a CA that ended at {} (Unix seconds)", ca.not_after);

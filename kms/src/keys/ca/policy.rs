@@ -6,6 +6,7 @@ use kms_attestation::ids::AppId;
 
 use super::deny::{CertificateCode, CertificateDeny};
 use super::name::DnsName;
+use super::request::LeafRequest;
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
@@ -117,7 +118,14 @@ impl CertificatePolicy {
         }
     }
 
-    pub(super) fn check_usages(&self, usages: &BTreeSet<LeafUsage>) -> Result<(), CertificateDeny> {
+    /// Refuses what an app's CA would not issue: names that are not the app's, usages and lifetimes beyond this policy.
+    pub fn check_leaf(&self, app_id: &AppId, request: &LeafRequest) -> Result<(), CertificateDeny> {
+        check_names(&request.names, &DnsName::of_app(app_id, &self.zone)?)?;
+        self.check_usages(&request.usages)?;
+        self.check_lifetime(request.lifetime)
+    }
+
+    fn check_usages(&self, usages: &BTreeSet<LeafUsage>) -> Result<(), CertificateDeny> {
         if usages.is_empty() || !usages.is_subset(&self.leaf_usages) {
             let (found, expected) = (format_args!("{usages:?}"), &self.leaf_usages);
             return Err(CertificateDeny::new(
@@ -138,7 +146,7 @@ impl CertificatePolicy {
 }
 
 /// Refuses names that are not `parent` or below it.
-pub(super) fn check_names(names: &BTreeSet<DnsName>, parent: &DnsName) -> Result<(), CertificateDeny> {
+fn check_names(names: &BTreeSet<DnsName>, parent: &DnsName) -> Result<(), CertificateDeny> {
     check_count(names)?;
     match names.iter().find(|name| !name.is_within(parent)) {
         Some(name) => {

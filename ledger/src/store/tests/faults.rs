@@ -2,7 +2,8 @@
 
 use super::crash::{Run, check, for_each, log_of_250};
 use super::sim::{Failing, Faults, PowerCut, SimDisk, State};
-use super::world::{Log, Parts, decision, plain};
+use super::world::{Log, Parts, decision, plain, standing};
+use crate::record::Record;
 use crate::refusal::LedgerCode;
 use crate::store::disk::Disk as _;
 use crate::store::{Before, layout};
@@ -115,4 +116,30 @@ fn prune__should_remove_what_only_old_records_name_and_say_so() {
     parts.append(vec![decision(1)]).remove(0).unwrap();
     parts.publish().unwrap();
     Log::read(&disk);
+}
+
+#[test]
+fn prune__should_keep_the_evidence_of_the_node_itself_for_ever() {
+    let disk = SimDisk::new();
+    let mut parts = Parts::open(&disk).unwrap();
+    parts.append(vec![standing(1)]).remove(0).unwrap();
+    for number in [2, 3, 4] {
+        parts.append(vec![decision(number)]).remove(0).unwrap();
+    }
+    let there = |disk: &SimDisk| disk.state().files("log/blob/").len();
+    let removed = |parts: &mut Parts, before| {
+        let pruned = parts.publisher.prune(Before::Index(before), &parts.shared).unwrap();
+        (pruned.before, pruned.blobs)
+    };
+    assert_eq!(removed(&mut parts, 1), (1, 0), "its own evidence, and what it shares with what follows");
+    // In another run, and of what was seen long before: the second's witness goes, its quote is the node's evidence too.
+    let mut parts = Parts::open(&disk).unwrap();
+    assert_eq!(removed(&mut parts, 2), (2, 1));
+    assert_eq!(removed(&mut parts, 4), (4, 4));
+    // The policy, the code, two quotes and a witness: all that the first record names.
+    assert_eq!(there(&disk), 5);
+    let record = Record::decode(&Log::read(&disk).records[0]).unwrap();
+    for id in record.blobs() {
+        assert!(disk.length(&layout::blob(id)).unwrap().is_some(), "{id}");
+    }
 }

@@ -3,4 +3,5 @@
 mod crash;
 mod faults;
 mod sim;
+mod witnessed;
 mod world;

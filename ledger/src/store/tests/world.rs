@@ -92,6 +92,18 @@ pub(crate) fn decision(number: u64) -> Entry {
     Entry { record: record.encode(), blobs: vec![policy(), quote, witness], priority: Priority::Release }
 }
 
+/// A record of the node's standing, whose evidence is a quote of its own and what others have too.
+pub(crate) fn standing(number: u64) -> Entry {
+    let mut entry = decision(number);
+    let mut record = Record::decode(&entry.record).unwrap();
+    let Event::Decision(decision) = &mut record.event else { panic!() };
+    decision.subject = Subject::Node;
+    let shared = Blob::new(format!("quote {}", number + 1).into_bytes());
+    decision.evidence.collateral = Some(shared.id());
+    entry.blobs.push(shared);
+    Entry { record: record.encode(), ..entry }
+}
+
 /// A store without threads, on a simulated disk.
 pub(crate) struct Parts {
     pub(crate) writer: Writer,
