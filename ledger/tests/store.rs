@@ -9,7 +9,7 @@
 )]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -259,4 +259,30 @@ async fn append__should_wait_for_publication_when_too_much_is_not_published() {
     let state = store.state();
     assert!(state.published > 0 && state.backlog_bytes < bound + 300 * 1024, "{state:?}");
     close(store).await;
+}
+
+/// A file that a host changes while the store runs, with the whole of it as it was.
+fn change_journal(folder: &Path, change: impl FnOnce(&mut Vec<u8>)) -> (PathBuf, Vec<u8>) {
+    let path = folder.join("journal/0000000000000000");
+    let whole = fs::read(&path).unwrap();
+    let mut bytes = whole.clone();
+    change(&mut bytes);
+    fs::write(&path, bytes).unwrap();
+    (path, whole)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn append__should_be_refused_once_the_journal_was_changed_and_go_on_when_it_is_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = StoreOptions { publish_every: Duration::from_secs(3600), ..options() };
+    let (store, _) = try_open(folder.path(), options).unwrap();
+    store.publish().await.unwrap();
+    store.append(entry(0)).await.unwrap();
+    let (path, whole) = change_journal(folder.path(), |bytes| bytes[150] ^= 1);
+    assert_eq!(store.publish().await.unwrap_err().code.as_str(), "store-damaged");
+    assert_eq!(store.append(entry(1)).await.unwrap_err().code.as_str(), "store-damaged");
+    fs::write(path, whole).unwrap();
+    store.publish().await.unwrap();
+    assert_eq!(store.append(entry(1)).await.unwrap().index, 1);
+    store.close().await.unwrap();
 }

@@ -190,9 +190,11 @@ impl Store {
 
     /// Appends an entry. Returns only when it and all its evidence are durable; a fault means that nothing may be
     /// released. Refused with `record-too-large`, `blob-malformed`, `store-reserved`, `store-behind`, `store-full`,
-    /// `store-disk` or `store-closed`.
+    /// `store-disk` or `store-closed`; with `store-forged` or `store-damaged` for as long as the journal that was written is
+    /// not the one that is read.
     pub async fn append(&self, entry: Entry) -> Result<Appended, StoreFault> {
         let entry = Prepared::new(entry)?;
+        self.shared.intact()?;
         self.keep_up().await?;
         let kib = (entry.len() / KIB + 1).min(self.options.queue_bytes / KIB);
         let kib = u32::try_from(kib).unwrap_or(u32::MAX);

@@ -69,6 +69,7 @@ impl<'a> Round<'a> {
             }
             self.segment(goal)?;
         }
+        self.agrees(goal)?;
         for tile in self.grown.edge.partials() {
             if !self.standing.contains(&tile) {
                 self.put_hashes(&tile)?;
@@ -79,6 +80,17 @@ impl<'a> Round<'a> {
         }
         self.files.make()?;
         self.disk.sync_all().map_err(fault::disk("syncing the published files"))
+    }
+
+    /// That the tree is the writer's, once it has as many entries. A host that cut the journal before the last start can put
+    /// back what it cut: the node did write that, and yet it is not what was acknowledged since.
+    fn agrees(&self, goal: &Durable) -> Result<(), StoreFault> {
+        let (size, root) = (self.grown.peaks.size(), self.grown.peaks.root());
+        if size < goal.size || (size, root) == (goal.size, goal.root) {
+            return Ok(());
+        }
+        let found = format!("a journal of {size} entries with root {root}");
+        Err(fault::forged(found, format_args!("{} entries with root {}", goal.size, goal.root)))
     }
 
     /// Takes in the rest of a segment, or of what is durable of it, or as much as the round still takes.

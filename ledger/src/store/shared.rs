@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::fault::StoreFault;
 use super::journal::Durable;
 use crate::checkpoint::SignedCheckpoint;
+use crate::refusal::LedgerCode;
 
 /// The state of a store that runs.
 pub(super) struct Shared {
@@ -73,6 +74,13 @@ impl Shared {
     /// Why the last round of publication failed, if it did.
     pub(super) fn fault(&self) -> Option<StoreFault> {
         lock(&self.fault).clone()
+    }
+
+    /// Refused once the publisher found that the journal is not what was written: what is appended would never be published.
+    pub(super) fn intact(&self) -> Result<(), StoreFault> {
+        let changed =
+            |fault: &StoreFault| matches!(fault.code, LedgerCode::StoreForged | LedgerCode::StoreDamaged);
+        self.fault().filter(changed).map_or(Ok(()), Err)
     }
 
     pub(super) fn set_fault(&self, fault: Option<StoreFault>) {

@@ -26,6 +26,7 @@ use self::segment::FOLDER;
 pub(super) use self::segment::{Segment, is_empty, path, sequences};
 use super::disk::{Disk, DiskFile};
 use super::fault::{self, StoreFault};
+use crate::hash::TreeHash;
 use crate::tree::Peaks;
 
 /// A place in the journal, between two batches.
@@ -44,6 +45,8 @@ pub(super) struct Durable {
     pub(super) position: Position,
     /// How many entries the log has.
     pub(super) size: u64,
+    /// The root of their tree: what is published must have it.
+    pub(super) root: TreeHash,
     /// How many bytes of batches became durable, those that were unpublished when the store was opened included.
     pub(super) bytes: u64,
 }
@@ -112,7 +115,7 @@ impl Journal {
     pub(super) fn commit(&mut self, mut batch: Batch) -> Result<u64, StoreFault> {
         let first = self.durable.size;
         self.torn = true;
-        let bytes = batch.close(&self.seal, &self.segment.salt, first, self.tree.root());
+        let bytes = batch.close(&self.seal, &self.segment.salt, first, self.durable.root);
         let length = bytes.len() as u64;
         let written = self.file.write_at(bytes, self.durable.position.offset);
         written.map_err(fault::disk("writing the journal"))?;
@@ -120,7 +123,7 @@ impl Journal {
         self.torn = false;
         batch.leaves().iter().for_each(|leaf| self.tree.append(*leaf));
         self.durable.position.offset += length;
-        self.durable.size = self.tree.size();
+        (self.durable.size, self.durable.root) = (self.tree.size(), self.tree.root());
         self.durable.bytes += length;
         Ok(first)
     }

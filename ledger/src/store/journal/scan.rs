@@ -45,6 +45,7 @@ pub(in crate::store) fn scan(disk: &dyn Disk, seal: &Seal, published: Peaks) -> 
         disk.remove(&path).map_err(fault::disk(format_args!("removing {path}")))?;
     }
     let Walk { durable, tree, last_batch, unpublished, torn, .. } = walk;
+    let durable = Durable { root: tree.root(), ..durable };
     let torn_bytes = torn.map_or(0, |torn| torn.bytes);
     Ok(Scan { last, durable, tree, last_batch, unpublished, torn_bytes })
 }
@@ -107,7 +108,7 @@ impl Walk {
             ));
         }
         let position = Position { sequence: first.sequence, offset: segment::HEAD_BYTES };
-        let durable = Durable { position, size: first.first, bytes: 0 };
+        let durable = Durable { position, size: first.first, root: tree.root(), bytes: 0 };
         let last_batch = segment::HEAD_BYTES;
         Ok(Self { published, tree, durable, last_batch, unpublished: position, torn: None })
     }
