@@ -29,6 +29,8 @@ use kms_ledger::{Blob, Store};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 pub(crate) const ORIGIN: &str = "log.example/bench";
+/// What the journal is authenticated with.
+pub(crate) const JOURNAL_KEY: [u8; 32] = [3; 32];
 
 /// How long each number of writers appends.
 const SPELL: Duration = Duration::from_secs(2);
@@ -112,7 +114,7 @@ impl Times {
 }
 
 fn open(folder: &Path) -> Arc<Store> {
-    let keys = StoreKeys { signer: Box::new(Signer::new()), journal: JournalKey::new(&[3; 32]) };
+    let keys = StoreKeys { signer: Box::new(Signer::new()), journal: JournalKey::new(&JOURNAL_KEY) };
     Arc::new(Store::open(folder, keys, options()).unwrap().0)
 }
 

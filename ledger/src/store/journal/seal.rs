@@ -78,9 +78,9 @@ fn keyed(secret: &[u8; TAG_BYTES]) -> Hmac<Sha256> {
 mod tests {
     use super::*;
 
-    static_assertions::assert_not_impl_any!(JournalKey: std::fmt::Debug, Clone);
-    static_assertions::assert_not_impl_any!(Seal: std::fmt::Debug, Clone);
-    static_assertions::assert_impl_all!(Sha256: zeroize::ZeroizeOnDrop);
+    static_assertions::assert_not_impl_any!(JournalKey: std::fmt::Debug, std::fmt::Display, Clone, PartialEq);
+    static_assertions::assert_not_impl_any!(Seal: std::fmt::Debug, std::fmt::Display, Clone, PartialEq);
+    static_assertions::assert_impl_all!(Hmac<Sha256>: zeroize::ZeroizeOnDrop);
 
     fn log(name: &str, key: u8) -> LogKey {
         LogKey::new(name.parse().unwrap(), [key; 32])
