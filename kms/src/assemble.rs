@@ -349,3 +349,17 @@ fn insecure_root_file(path: &Path, hardened: &Hardened) -> Result<RootSecret, St
     }
     Ok(RootSecret::from_secret(RootEpoch(0), secret, hardened)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_folder__should_be_a_logs_own_where_its_root_is_made_anew_at_each_start() {
+        let (folder, key) = (Path::new("/ledger"), [0xab; 32]);
+        let own = PathBuf::from("/ledger").join("ab".repeat(32));
+        assert_eq!(log_folder(folder, &RootSource::Generate, &key), own);
+        let file = RootSource::InsecureFile("root.hex".into());
+        assert_eq!(log_folder(folder, &file, &key), folder);
+    }
+}
