@@ -252,7 +252,7 @@ async fn open__should_refuse_a_log_that_another_key_signed() {
 async fn append__should_wait_for_publication_when_too_much_is_not_published() {
     let folder = tempfile::tempdir().unwrap();
     let bound = 8 * 1024;
-    let seldom = Duration::from_secs(3600);
+    let seldom = Duration::from_hours(1);
     let options = StoreOptions { publish_every: seldom, backlog_bytes: bound, ..options() };
     let (store, _) = try_open(folder.path(), options).unwrap();
     // The thread publishes once when it starts: the bound is what publishes from here on.
@@ -278,7 +278,7 @@ fn change_journal(folder: &Path, change: impl FnOnce(&mut Vec<u8>)) -> (PathBuf,
 #[tokio::test(flavor = "multi_thread")]
 async fn append__should_be_refused_once_the_journal_was_changed_and_go_on_when_it_is_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
-    let options = StoreOptions { publish_every: Duration::from_secs(3600), ..options() };
+    let options = StoreOptions { publish_every: Duration::from_hours(1), ..options() };
     let (store, _) = try_open(folder.path(), options).unwrap();
     store.publish().await.unwrap();
     store.append(entry(0)).await.unwrap();

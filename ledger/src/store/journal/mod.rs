@@ -121,7 +121,9 @@ impl Journal {
         written.map_err(fault::disk("writing the journal"))?;
         self.file.sync().map_err(fault::disk("syncing the journal"))?;
         self.torn = false;
-        batch.leaves().iter().for_each(|leaf| self.tree.append(*leaf));
+        for leaf in batch.leaves() {
+            self.tree.append(*leaf);
+        }
         self.durable.position.offset += length;
         (self.durable.size, self.durable.root) = (self.tree.size(), self.tree.root());
         self.durable.bytes += length;

@@ -63,7 +63,9 @@ impl Seal {
     fn mac(&self, context: &[u8], bytes: &[&[u8]]) -> Hmac<Sha256> {
         let mut mac = self.0.clone();
         mac.update(context);
-        bytes.iter().for_each(|bytes| mac.update(bytes));
+        for bytes in bytes {
+            mac.update(bytes);
+        }
         mac
     }
 }

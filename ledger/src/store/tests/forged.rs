@@ -358,7 +358,7 @@ fn checkpoint__should_be_refused_of_another_key_even_over_this_very_tree() {
     let sign = |seed: u8| {
         let signed = SignedCheckpoint::sign(checkpoint.clone(), &Signer::new(seed)).unwrap().encode();
         move |state: &mut State| {
-            state.damage(layout::CHECKPOINT, |bytes| *bytes = signed.clone().into_bytes())
+            state.damage(layout::CHECKPOINT, |bytes| *bytes = signed.clone().into_bytes());
         }
     };
     assert_eq!(scene.opened(&sign(1)), Ok(3));
