@@ -7,15 +7,8 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::thread::available_parallelism;
-
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
-
-/// The most threads that make files: beyond a few they wait for one another in the file system.
-const MAX_LANES: usize = 4;
 
 /// Files by name.
 pub(super) trait Disk: Send + Sync {
@@ -35,12 +28,6 @@ pub(super) trait Disk: Send + Sync {
     fn read(&self, path: &str, offset: u64, len: usize) -> io::Result<Vec<u8>>;
     /// Makes an empty file, in place of any that was there.
     fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>>;
-    /// Makes a file with these bytes where there is none: nobody sees a part of it. Whatever is wrong, nothing is there.
-    fn put_new(&self, path: &str, bytes: &[u8]) -> io::Result<()>;
-    /// How many threads may make files at the same time.
-    fn lanes(&self) -> usize {
-        1
-    }
     /// Opens a file that is there.
     fn open(&self, path: &str) -> io::Result<Box<dyn DiskFile>>;
     /// Gives a file another name, in place of any file that has it.
@@ -129,21 +116,6 @@ impl Disk for Folder {
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(true).mode(0o644).open(self.path(path))?;
         Ok(Box::new(file))
-    }
-
-    /// A file without a name, which is given one when it is whole: one change of a folder, where a rename makes two.
-    fn put_new(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
-        let path = self.path(path);
-        let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
-        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-        let file = File::from(open(folder, flags, Mode::from_raw_mode(0o644))?);
-        file.write_all_at(bytes, 0)?;
-        let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
-        Ok(linkat(CWD, nameless, CWD, &path, AtFlags::SYMLINK_FOLLOW)?)
-    }
-
-    fn lanes(&self) -> usize {
-        available_parallelism().map_or(1, usize::from).min(MAX_LANES)
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {

@@ -4,7 +4,7 @@
 //! format        which version this is, and the log's name
 //! lock          locked by the process that has the store open
 //! journal/      what is durable and not yet published
-//! staging-<n>   a file that is being made
+//! staging       a file that is being made
 //! parts/        which blobs are parts of others, and so are never removed
 //! kept/         which blobs are of the node itself, and so are never removed
 //! removed       before which entry evidence was removed
@@ -60,18 +60,13 @@ pub(super) fn tile(tile: Tile) -> String {
     format!("{LOG}/{tile}")
 }
 
-/// Puts a file in its place as a whole: nobody sees a part of it. Not durable yet. Each of several threads has a lane.
-pub(super) fn put(disk: &dyn Disk, lane: usize, path: &str, bytes: &[u8]) -> io::Result<()> {
-    if disk.put_new(path, bytes).is_ok() {
-        return Ok(());
-    }
-    // There is one already, which may be torn; or its folder is not there yet, or the disk cannot do it; or it failed.
-    let staging = format!("{STAGING}-{lane}");
-    disk.create(&staging)?.write_at(bytes, 0)?;
-    match disk.rename(&staging, path) {
+/// Puts a file in its place as a whole: nobody sees a part of it. Not durable yet.
+pub(super) fn put(disk: &dyn Disk, path: &str, bytes: &[u8]) -> io::Result<()> {
+    disk.create(STAGING)?.write_at(bytes, 0)?;
+    match disk.rename(STAGING, path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             disk.make_folder(folder_of(path))?;
-            disk.rename(&staging, path)
+            disk.rename(STAGING, path)
         }
         other => other,
     }

@@ -18,7 +18,6 @@
 mod disk;
 mod entry;
 mod fault;
-mod files;
 mod journal;
 mod known;
 mod layout;

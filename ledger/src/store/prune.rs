@@ -116,7 +116,7 @@ fn keep(disk: &dyn Disk, id: BlobId) -> Result<(), StoreFault> {
     if disk.length(&path).map_err(marking)?.is_some() {
         return Ok(());
     }
-    layout::put(disk, 0, &path, &[]).map_err(marking)
+    layout::put(disk, &path, &[]).map_err(marking)
 }
 
 fn each_record(

@@ -9,7 +9,6 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::disk::Disk;
 use super::fault::{self, StoreFault};
-use super::files::{Content, Files};
 use super::journal::{self, Durable, Frame, Position, Seal, Segment};
 use super::layout;
 use super::publish::Published;
@@ -25,7 +24,6 @@ const ROUND_BYTES: u64 = 64 * 1024 * 1024;
 pub(super) struct Round<'a> {
     disk: &'a dyn Disk,
     seal: &'a Seal,
-    files: Files<'a>,
     /// Tiles that the checkpoint in the log covers. They are not written again: a file that takes the place of another may
     /// be empty after a crash, and these are read before the journal is.
     standing: Vec<TileHashes>,
@@ -50,7 +48,6 @@ impl<'a> Round<'a> {
         Self {
             disk,
             seal,
-            files: Files::new(disk),
             standing: published.edge.partials(),
             grown: published.clone(),
             position,
@@ -78,7 +75,6 @@ impl<'a> Round<'a> {
         if let Some(tile) = Tile::partial_bundle(self.grown.edge.size()) {
             self.put_bundle(tile)?;
         }
-        self.files.make()?;
         self.disk.sync_all().map_err(fault::disk("syncing the published files"))
     }
 
@@ -126,7 +122,7 @@ impl<'a> Round<'a> {
     fn frame(&mut self, frame: &Frame<'_>, path: &str, place: u64) -> Result<(), StoreFault> {
         match frame {
             Frame::Batch { first, root } => self.continues(*first, *root, path, place),
-            Frame::Blob { id, bytes } => self.files.put(layout::blob(*id), Content::Blob(bytes.to_vec())),
+            Frame::Blob { id, bytes } => self.put(&layout::blob(*id), &blob_file::encode_whole(bytes)),
             Frame::File { id, file } => self.put_blob_file(*id, file),
             Frame::Entry { leaf, record } => self.entry(*leaf, record),
         }
@@ -147,18 +143,17 @@ impl<'a> Round<'a> {
     fn put_blob_file(&mut self, id: BlobId, file: &[u8]) -> Result<(), StoreFault> {
         let path = layout::blob(id);
         if file.first().copied().is_some_and(blob_file::is_whole) {
-            return self.files.put(path, Content::Bytes(file.to_vec()));
+            return self.put(&path, file);
         }
         for part in BlobFile::decode(file)?.needs() {
             if self.parts.insert(part) {
-                self.files.put(layout::part(part), Content::Bytes(Vec::new()))?;
+                self.put(&layout::part(part), &[])?;
             }
         }
-        self.files.settle(&path)?;
         if holds_whole(self.disk, id, &path) {
             return Ok(());
         }
-        self.files.put(path, Content::Bytes(file.to_vec()))
+        self.put(&path, file)
     }
 
     fn entry(&mut self, leaf: TreeHash, record: &[u8]) -> Result<(), StoreFault> {
@@ -179,12 +174,16 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
-    fn put_hashes(&mut self, tile: &TileHashes) -> Result<(), StoreFault> {
-        self.files.put(layout::tile(tile.tile), Content::Bytes(tile.encode()))
+    fn put_hashes(&self, tile: &TileHashes) -> Result<(), StoreFault> {
+        self.put(&layout::tile(tile.tile), &tile.encode())
     }
 
-    fn put_bundle(&mut self, tile: Tile) -> Result<(), StoreFault> {
-        self.files.put(layout::tile(tile), Content::Bytes(self.grown.bundle.clone()))
+    fn put_bundle(&self, tile: Tile) -> Result<(), StoreFault> {
+        self.put(&layout::tile(tile), &self.grown.bundle)
+    }
+
+    fn put(&self, path: &str, bytes: &[u8]) -> Result<(), StoreFault> {
+        layout::put(self.disk, path, bytes).map_err(fault::disk(format_args!("writing {path}")))
     }
 }
 

@@ -411,26 +411,6 @@ impl Disk for SimDisk {
         Ok(Box::new(SimFile { disk: self.clone(), inode }))
     }
 
-    fn put_new(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
-        let nameless = |state: &mut State| {
-            state.inodes.push(Arc::new(Inode::default()));
-            Ok(state.inodes.len() - 1)
-        };
-        let inode = self.run(Kind::Grow, None, nameless, |_| ())?;
-        SimFile { disk: self.clone(), inode }.write_at(bytes, 0)?;
-        let name = |state: &mut State| {
-            if state.names.contains_key(path) {
-                return Err(ErrorKind::AlreadyExists.into());
-            }
-            if !state.names.contains_key(parent(path)) {
-                return Err(ErrorKind::NotFound.into());
-            }
-            state.names.insert(path.to_owned(), Node::File(inode));
-            Ok(())
-        };
-        self.run(Kind::Grow, None, name, |_| ())
-    }
-
     fn open(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
         let inode = self.run(Kind::Read, None, |state| Self::find(state, path), |_| ())?;
         Ok(Box::new(SimFile { disk: self.clone(), inode }))
