@@ -131,7 +131,7 @@ impl<'a> Frames<'a> {
         self.load(HEAD_BYTES)?;
         let head = Head::decode(self.ahead()).ok_or(Unreadable::NoFrame)?;
         let whole = HEAD_BYTES + head.length;
-        if head.length > MAX_FRAME_BYTES || whole as u64 > self.end - self.offset {
+        if head.length > MAX_FRAME_BYTES || whole > self.left() {
             return Err(Unreadable::NoFrame);
         }
         self.load(whole)?;
@@ -155,6 +155,11 @@ impl<'a> Frames<'a> {
         Ok(Some(frame))
     }
 
+    /// How many bytes are left: none of a file that somebody cut before the place where reading began.
+    fn left(&self) -> usize {
+        usize::try_from(self.end.saturating_sub(self.offset)).unwrap_or(usize::MAX)
+    }
+
     fn ahead(&self) -> &[u8] {
         let start = usize::try_from(self.offset - self.window_at).unwrap_or(usize::MAX);
         self.window.get(start..).unwrap_or_default()
@@ -163,8 +168,7 @@ impl<'a> Frames<'a> {
     /// Has so many bytes at hand, if there are as many.
     fn load(&mut self, bytes: usize) -> io::Result<()> {
         if self.ahead().len() < bytes {
-            let rest = usize::try_from(self.end - self.offset).unwrap_or(usize::MAX);
-            self.window = self.disk.read(self.path, self.offset, bytes.max(WINDOW_BYTES).min(rest))?;
+            self.window = self.disk.read(self.path, self.offset, bytes.max(WINDOW_BYTES).min(self.left()))?;
             self.window_at = self.offset;
         }
         Ok(())

@@ -200,10 +200,11 @@ impl Walk {
     ) -> Result<(), StoreFault> {
         let path = segment::path(segment.sequence);
         let offset = self.durable.position.offset;
-        let rest = usize::try_from(length - offset).unwrap_or(usize::MAX);
-        let bytes = disk.read(&path, offset, rest).map_err(fault::disk(format_args!("reading {path}")))?;
-        self.torn = Some(Torn { path, offset, bytes: length - offset });
-        let follows = frame::find_batch(seal, &segment.salt, &bytes).is_some_and(|place| place > 0);
+        let bytes = length.saturating_sub(offset);
+        let rest = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let rest = disk.read(&path, offset, rest).map_err(fault::disk(format_args!("reading {path}")))?;
+        self.torn = Some(Torn { path, offset, bytes });
+        let follows = frame::find_batch(seal, &segment.salt, &rest).is_some_and(|place| place > 0);
         if follows { self.nothing_torn() } else { Ok(()) }
     }
 

@@ -38,9 +38,7 @@ impl Scene {
     fn of_segments() -> Self {
         let mut scene = Self::empty();
         while scene.disk.state().files("journal/").len() < 3 {
-            let number = scene.records.len() as u64;
-            let (_, record) = scene.parts.append(vec![decision(number)]).remove(0).unwrap();
-            scene.records.push(record);
+            scene.append_decision();
         }
         scene
     }
@@ -53,6 +51,11 @@ impl Scene {
 
     fn append(&mut self, number: u64) {
         let (_, record) = self.parts.append(vec![plain(number)]).remove(0).unwrap();
+        self.records.push(record);
+    }
+
+    fn append_decision(&mut self) {
+        let (_, record) = self.parts.append(vec![decision(self.size())]).remove(0).unwrap();
         self.records.push(record);
     }
 
@@ -314,6 +317,24 @@ fn older_journal__should_be_damage_to_the_store_that_wrote_more() {
     assert_eq!(Scene::new().published(&cut), DAMAGED);
     // When the store is opened nobody knows of more: this is what witnesses cannot see either, before it is published.
     assert_eq!(Scene::new().opened(&cut), Ok(2));
+}
+
+#[test]
+fn segment__should_be_damage_when_it_is_cut_before_what_was_published_of_it() {
+    for published in 0..=3 {
+        let mut scene = Scene::empty();
+        while scene.disk.state().files("journal/").len() < 3 {
+            scene.append_decision();
+            if scene.size() <= published {
+                scene.parts.publish().unwrap();
+            }
+        }
+        let cut = |state: &mut State| {
+            let path = state.files("journal/").remove(0);
+            state.damage(&path, |bytes| bytes.truncate(SEGMENT_HEAD + 10));
+        };
+        assert_eq!((scene.opened(&cut), scene.published(&cut)), (DAMAGED, DAMAGED), "{published}");
+    }
 }
 
 #[test]
