@@ -54,7 +54,7 @@ impl SourceArgs {
 }
 
 /// The certificates in a file.
-fn roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, CtlError> {
+pub(super) fn roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, CtlError> {
     let bytes = input::read(path)?;
     let unusable = || CtlError::Roots { path: path.to_owned() };
     if !bytes.starts_with(b"-----") {

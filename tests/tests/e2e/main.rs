@@ -27,6 +27,7 @@ mod grace;
 mod happy;
 mod ledger;
 mod metrics;
+mod mirror;
 mod quorum;
 mod receipts;
 mod refusals;

@@ -3,6 +3,8 @@
 mod commands;
 mod evidence;
 mod following;
+mod mirror;
+mod mirror_s3;
 mod source;
 mod tampering;
 
