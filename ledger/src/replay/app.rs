@@ -31,7 +31,8 @@ impl Case<'_> {
         let Some(witness) = decision.evidence.witness else {
             return self.without_witness(decision, who);
         };
-        let judge = self.judge()?;
+        let policy = self.policy()?;
+        let judge = &policy.judge;
         let outcome = match self.witness(witness)? {
             Err(deny) => denied(&deny.lift()),
             Ok(witness) => match app.conclude_from(judge.anchor(), &witness) {
@@ -60,7 +61,8 @@ impl Case<'_> {
 
     /// Everything before the chain.
     pub(super) fn attest(&self, decision: &Decision) -> Result<Result<AttestedApp, Unattested>, Gap> {
-        let judge = self.judge()?;
+        let policy = self.policy()?;
+        let judge = &policy.judge;
         let evidence = &decision.evidence;
         let binding = bound(decision)?;
         let quote = self.need("quote", evidence.quote)?;
