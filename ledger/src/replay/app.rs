@@ -121,7 +121,7 @@ impl Case<'_> {
     /// The chain's witness, read strictly; what cannot be read proves nothing, and says with which code.
     pub(super) fn witness(&self, id: BlobId) -> Result<Result<Witness, ChainDeny>, Gap> {
         let bytes = self.need("chain witness", Some(id))?;
-        Ok(Witness::decode(&bytes))
+        Ok(Witness::decode_with(&bytes, &self.replayer.codes))
     }
 }
 

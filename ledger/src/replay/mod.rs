@@ -27,6 +27,7 @@ mod started;
 use std::sync::Arc;
 
 use kms_attestation::{CheckedCollateral, Collateral, DenyReason, RootOfTrust, Verifier};
+use kms_chain::KnownCodes;
 use kms_verdict::policy_document::{CertificateTerms, PolicyDocument};
 use kms_verdict::{Denial, Judge};
 
@@ -56,6 +57,8 @@ pub struct Replayer {
     log: Option<LogIdentity>,
     policies: Cache<Policy>,
     collaterals: Cache<Result<Arc<CheckedCollateral>, DenyReason>>,
+    /// Contracts' codes: most witnesses have the same.
+    codes: KnownCodes,
 }
 
 /// What a policy document says of decisions, and of what is issued.
@@ -78,7 +81,8 @@ impl Replayer {
     #[must_use]
     pub fn new(root: RootOfTrust, log: Option<LogIdentity>) -> Self {
         let verifier = Arc::new(Verifier::new(root));
-        Self { verifier, log, policies: Cache::new(), collaterals: Cache::new() }
+        let (policies, collaterals, codes) = (Cache::new(), Cache::new(), KnownCodes::default());
+        Self { verifier, log, policies, collaterals, codes }
     }
 
     /// Decides the record at this index again.
