@@ -8,14 +8,14 @@ use crate::{name, scene};
 
 /// The release among [`Scene::one_of_each`], the certificate, a denial by evidence, by the node, by the chain.
 const RELEASE: u64 = 2;
-const CERTIFICATE: u64 = 3;
+pub(crate) const CERTIFICATE: u64 = 3;
 const BY_EVIDENCE: u64 = 4;
 const BY_NODE: u64 = 6;
 const BY_CHAIN: u64 = 9;
 
 type Change = fn(&mut Decision);
 
-fn at(scene: &Scene, index: u64) -> String {
+pub(crate) fn at(scene: &Scene, index: u64) -> String {
     name(&scene.replayer().replay(scene, index, &scene.records[usize::try_from(index).unwrap()]))
 }
 
