@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
-use kms_attestation::{Policy, RootOfTrust, Verifier};
 use kms_attestation::refusal::sanitise;
 use kms_attestation::time::rfc3339;
+use kms_attestation::{Policy, RootOfTrust, Verifier};
 use kms_client::boot::{NodeInfo, NodeLog, node_info};
 use serde_json::{Value, json};
 use tokio::runtime::Builder;

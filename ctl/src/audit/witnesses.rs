@@ -21,7 +21,10 @@ fn distinct(args: &WitnessesArgs) -> BTreeSet<&WitnessKey> {
 
 /// Who has cosigned, and when, in Unix seconds.
 fn cosigned<'a>(signed: &SignedCheckpoint, args: &'a WitnessesArgs) -> Vec<(&'a str, u64)> {
-    distinct(args).into_iter().filter_map(|key| Some((key.name().as_str(), signed.cosigned_at(key).ok()?))).collect()
+    distinct(args)
+        .into_iter()
+        .filter_map(|key| Some((key.name().as_str(), signed.cosigned_at(key).ok()?)))
+        .collect()
 }
 
 /// Refused with `audit-unwitnessed` where they are too few.

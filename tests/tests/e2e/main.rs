@@ -15,6 +15,7 @@
 mod admission;
 mod app_certificate;
 mod audit;
+mod auditors;
 mod chain_pins;
 mod client;
 mod clock;
@@ -34,4 +35,5 @@ mod relays;
 mod renewal;
 mod stop;
 mod transport;
+mod watch;
 mod witnesses;

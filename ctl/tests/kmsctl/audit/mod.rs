@@ -1,8 +1,11 @@
 //! `kmsctl audit` over the files of a log: an honest one, and one tampering each, found with its own code at its place.
 
+mod bundles;
 mod commands;
 mod evidence;
 mod following;
+mod hostile;
+mod receipts;
 mod source;
 mod tampering;
 
