@@ -14,7 +14,7 @@ use kms_tests::asking::{until_granted, until_refused_with};
 use kms_tests::node::Node;
 use kms_tests::process::program;
 use kms_tests::world::{App, World};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
@@ -39,8 +39,9 @@ struct Shown {
 }
 
 impl Ca {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
@@ -83,7 +84,7 @@ struct Scene {
 impl Scene {
     /// A node that serves its log to everybody, and evidence to those alone whom this CA has certified.
     async fn of(world: &World, more: &[&str]) -> Self {
-        let (auditor, ca) = (Auditor::new(world), Ca::new());
+        let (auditor, ca) = (Auditor::new(world), Ca::new("auditors"));
         let (ca_file, root_ca) = (auditor.path("auditors.pem"), auditor.path("root-ca.pem"));
         fs::write(&ca_file, ca.0.pem()).unwrap();
         let ca_file = format!("ledger.auditors.client_ca_file={}", ca_file.display());
@@ -182,11 +183,16 @@ async fn auditors__should_not_be_anybody_else() {
     let scene = Scene::of(&world, &[]).await;
     let auditor = scene.ca.issue(&scene.auditor, "auditor", Life::Current);
     let expired = scene.ca.issue(&scene.auditor, "expired", Life::Expired);
-    let foreign = Ca::new().issue(&scene.auditor, "foreign", Life::Current);
+    // Of a CA that calls itself like the operator's, and of one that does not.
+    let impostor = Ca::new("auditors").issue(&scene.auditor, "impostor", Life::Current);
+    let foreign = Ca::new("others").issue(&scene.auditor, "foreign", Life::Current);
     scene.ask("show", Some(&auditor), &["0"]).exits(0);
-    for (shown, alert) in
-        [(None, "CertificateRequired"), (Some(&foreign), "UnknownCA"), (Some(&expired), "CertificateExpired")]
-    {
+    for (shown, alert) in [
+        (None, "CertificateRequired"),
+        (Some(&foreign), "UnknownCA"),
+        (Some(&impostor), "DecryptError"),
+        (Some(&expired), "CertificateExpired"),
+    ] {
         for command in ["verify", "replay"] {
             let refused = scene.ask(command, shown, &[]).exits(3);
             let said = &refused.stderr;
