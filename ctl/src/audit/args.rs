@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use kms_attestation::ids::AppId;
 use kms_ledger::note::{KeyName, LogKey, WitnessKey};
 
+use super::mirror::{self, MirrorArgs};
 use super::replay::Chosen;
 use super::select::Filter;
 use super::source::SourceArgs;
@@ -37,6 +38,9 @@ pub(crate) enum AuditCommand {
     /// Follow a log: alert on a fork, a rollback, and on releases
     #[command(after_help = WATCH_HELP)]
     Watch(WatchArgs),
+    /// Carry a log to a folder or an object store: verified, resumable, the checkpoint last
+    #[command(after_help = mirror::HELP)]
+    Mirror(MirrorArgs),
     /// Run a witness: cosign the checkpoints of logs that go on as they were
     #[command(after_help = WITNESS_HELP)]
     Witness(WitnessArgs),

@@ -12,6 +12,7 @@ mod export;
 mod finding;
 mod log;
 mod lookup;
+mod mirror;
 mod own_key;
 mod progress;
 mod receipt;
@@ -35,6 +36,7 @@ use self::explain::Explained;
 use self::log::Latest;
 use self::log::Log;
 pub(crate) use self::log::OpenError;
+pub(crate) use self::mirror::MirrorError;
 use self::replay::Pruned;
 use self::tally::Tally;
 use crate::error::CtlError;
@@ -53,6 +55,7 @@ pub(crate) fn run(command: &AuditCommand) -> Result<Outcome, CtlError> {
         AuditCommand::Export(args) => export::run(args),
         AuditCommand::Receipt(args) => receipt::receipt(args),
         AuditCommand::Watch(args) => watch::watch(args),
+        AuditCommand::Mirror(args) => mirror::mirror(args),
         AuditCommand::Witness(args) => witness::witness(args),
     }
 }

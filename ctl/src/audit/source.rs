@@ -78,7 +78,7 @@ fn identity(certificate: &Path, key: &Path) -> Result<Identity, CtlError> {
 }
 
 /// The certificates in a file.
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CtlError> {
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CtlError> {
     let bytes = input::read(path)?;
     let unusable = || CtlError::Certificates { path: path.to_owned() };
     if !bytes.starts_with(b"-----") {

@@ -372,3 +372,36 @@ async fn audit__should_tell_what_a_node_without_collateral_could_not_show() {
     assert!(!expected.is_empty());
     auditor.run("replay", &log, &["--key", &key, &standing.to_string()]).exits(0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn start_without_collateral__should_be_decided_again_once_there_is_some() {
+    let world = World::new();
+    world.simulated.pccs_fault("garbage");
+    let mut node = Node::start(&world.chain, &world.simulated, &[]);
+    let standing = |node: &Node, answer: &str| {
+        let fits =
+            |it: &Decision| it.subject == Subject::Node && it.outcome.code().unwrap_or("allow") == answer;
+        node.log().iter().any(|entry| decision(entry).is_some_and(fits))
+    };
+    until("a standing without collateral", async || standing(&node, "collateral-unavailable").then_some(()))
+        .await;
+    let guest = world.guest(&world.app("after the PCCS"));
+    world.seen_by(&node).await;
+    assert!(Wire::connect(node.address()).await.boot_as(&guest).await.is_err(), "nothing is released yet");
+    world.simulated.pccs_fault("none");
+    node.await_serving().await;
+    until_granted(&node, &guest).await;
+    assert_eq!(node.stop().code(), Some(0));
+
+    let (auditor, log, entries) = (Auditor::new(&world), log_of(&node), node.log());
+    let Event::Started(started) = &entries[0].record.event else { panic!("no start") };
+    assert_eq!(started.evidence.collateral, None, "there was none");
+    // Without a pinned key: the start's quote vouches for it, by the collateral that came later.
+    let verified = auditor.run("verify", &log, &["--json"]).exits(0).json();
+    assert_eq!(verified["log"]["key_from"], "quote");
+    let replayed = auditor.run("replay", &log, &["--json"]).exits(0).json();
+    let tally = &replayed["tally"];
+    assert_eq!((&tally["records"], &tally["findings"]), (&entries.len().into(), &serde_json::json!([])));
+    assert_eq!((&tally["answers"]["app-keys allow"], &tally["gaps"]), (&1.into(), &serde_json::json!({})));
+    auditor.run("explain", &log, &["0"]).exits(0).says(&["bit for bit"]);
+}

@@ -5,6 +5,8 @@ mod commands;
 mod evidence;
 mod following;
 mod hostile;
+mod mirror;
+mod mirror_s3;
 mod receipts;
 mod source;
 mod tampering;
