@@ -98,7 +98,13 @@ pub(crate) enum CtlError {
     WatchOfBundle,
     /// A file holds no certificates.
     #[error("{} holds no certificate in PEM or DER", .path.display())]
-    Roots { path: PathBuf },
+    Certificates { path: PathBuf },
+    /// A file holds no private key.
+    #[error("{} holds no private key in PEM (BEGIN PRIVATE KEY, EC PRIVATE KEY or RSA PRIVATE KEY)", .path.display())]
+    ClientKey { path: PathBuf },
+    /// A client's certificate and key cannot be used together.
+    #[error("--client-cert {}, --client-key {}: {refusal}; {fix}", .certificate.display(), .key.display(), fix = .refusal.code.fix())]
+    Client { certificate: PathBuf, key: PathBuf, refusal: LedgerRefusal },
     /// An owner's command was not carried out.
     #[error(transparent)]
     Owner(#[from] OwnerError),

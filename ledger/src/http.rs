@@ -18,9 +18,12 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kms_attestation::refusal::sanitise;
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::time::{sleep, timeout};
+use zeroize::Zeroize as _;
 
 use crate::refusal::{LedgerCode, LedgerRefusal};
 
@@ -50,13 +53,42 @@ pub struct Trust {
     pub identity: Option<Identity>,
 }
 
-/// A certificate chain, leaf first, and its key.
-#[derive(Debug)]
-pub struct Identity {
-    /// The chain.
-    pub chain: Vec<CertificateDer<'static>>,
-    /// The key of the first certificate.
-    pub key: PrivateKeyDer<'static>,
+/// A certificate chain, leaf first, with a key that fits.
+pub struct Identity(Arc<CertifiedKey>);
+
+impl Identity {
+    /// The chain, leaf first, and the leaf's key, whose bytes are wiped. Refused with `log-client-invalid` if one of them is
+    /// unusable, or if the key is another's.
+    pub fn new(
+        chain: Vec<CertificateDer<'static>>,
+        mut key: PrivateKeyDer<'static>,
+    ) -> Result<Self, LedgerRefusal> {
+        let signing = any_supported_type(&key);
+        key.zeroize();
+        let refused = |error: &rustls::Error| {
+            let expected = "a certificate, its chain, and the private key of the first";
+            LedgerRefusal::new(LedgerCode::LogClient, sanitise(&mismatch(error)), expected)
+        };
+        let certified = CertifiedKey::new(chain, signing.map_err(|error| refused(&error))?);
+        // All that ring signs with has a public key to compare: "unknown" would be a key that nobody checked.
+        certified.keys_match().map_err(|error| refused(&error))?;
+        Ok(Self(Arc::new(certified)))
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A certificate comes with its key: nothing of it is shown.
+        f.write_str("Identity")
+    }
+}
+
+fn mismatch(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InconsistentKeys(_) => "a key that is not the certificate's".to_owned(),
+        rustls::Error::NoCertificatesPresented => "no certificate".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// An answer, whatever its status.
@@ -216,6 +248,18 @@ pub(crate) fn base(text: &str) -> Result<String, LedgerRefusal> {
     }
 }
 
+/// That an address is one over TLS, where a client shows who it is. Refused with `log-source-invalid`.
+pub(crate) fn secure(base: &str) -> Result<(), LedgerRefusal> {
+    let url: Option<Uri> = base.parse().ok();
+    match url.filter(|url| url.scheme_str() == Some("https")) {
+        Some(_) => Ok(()),
+        None => {
+            let expected = "https://<host>/<path>: a client certificate is shown over TLS alone";
+            Err(LedgerRefusal::quoting(LedgerCode::LogSourceAddress, base, expected))
+        }
+    }
+}
+
 /// A path below an address. Refused with `log-source-invalid`.
 pub(crate) fn below(base: &str, path: &str) -> Result<Uri, LedgerRefusal> {
     let url = format!("{base}/{path}");
@@ -230,21 +274,24 @@ fn tls(trust: Trust) -> Result<ClientConfig, LedgerRefusal> {
     }
     // The provider is named here: another crate in the process must not be able to install one for us.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    // Before TLS 1.3, a client's certificate crosses the network in the clear.
+    let versions =
+        if trust.identity.is_some() { &[&rustls::version::TLS13] } else { rustls::DEFAULT_VERSIONS };
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .map_err(|error| unusable(&error))?
         .with_root_certificates(roots);
-    match trust.identity {
-        None => Ok(builder.with_no_client_auth()),
-        Some(Identity { chain, key }) => {
-            builder.with_client_auth_cert(chain, key).map_err(|error| unusable(&error))
+    Ok(match trust.identity {
+        None => builder.with_no_client_auth(),
+        Some(Identity(certified)) => {
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
         }
-    }
+    })
 }
 
 fn unusable(error: &rustls::Error) -> LedgerRefusal {
     let found = sanitise(&error.to_string());
-    LedgerRefusal::new(LedgerCode::LogSourceAddress, found, "certificates and a key that fit")
+    LedgerRefusal::new(LedgerCode::LogSourceAddress, found, "certificates of servers' CAs")
 }
 
 async fn read(mut body: Incoming, max: usize) -> Result<Vec<u8>, NoAnswer> {

@@ -75,10 +75,10 @@ fn open(args: &LogArgs) -> Result<Log, CtlError> {
 
 /// A log of which nothing but signatures was looked at: its own, and those of the witnesses that are asked for.
 fn open_unchecked(args: &LogArgs) -> Result<Log, CtlError> {
-    let latest = if args.witnesses.is_empty() { Latest::Published } else { Latest::Witnessed };
+    let latest = if args.witnesses.keys.is_empty() { Latest::Published } else { Latest::Witnessed };
     let log = Log::open(args.source.open(&args.log)?, args.key.as_ref(), root(args)?, latest)?;
     if latest == Latest::Witnessed {
-        witnesses::check(&log.signed, args)?;
+        witnesses::check(&log.signed, &args.witnesses)?;
     }
     Ok(log)
 }

@@ -15,6 +15,8 @@
 mod admission;
 mod app_certificate;
 mod audit;
+mod auditors;
+mod books;
 mod chain_pins;
 mod client;
 mod clock;
@@ -35,4 +37,5 @@ mod relays;
 mod renewal;
 mod stop;
 mod transport;
+mod watch;
 mod witnesses;

@@ -26,7 +26,7 @@ use tokio::time::sleep;
 use super::code::{MirrorCode, TargetRefusal};
 use super::connector::Connector;
 use super::target::Standing;
-use crate::audit::source::roots;
+use crate::audit::source::certificates;
 
 /// How often a request is made again, where that is safe, and for how long at most.
 const RETRIES: usize = 8;
@@ -216,7 +216,7 @@ fn http() -> Result<Http, TargetRefusal> {
         )
     };
     let file = env::var_os(CA_BUNDLE).map(PathBuf::from);
-    let roots = file.map_or_else(|| Ok(Vec::new()), |file| roots(&file));
+    let roots = file.map_or_else(|| Ok(Vec::new()), |file| certificates(&file));
     let roots = roots.map_err(|error| unusable(error.to_string()))?;
     Http::new(Trust { roots, identity: None }).map_err(|refusal| unusable(refusal.found))
 }
