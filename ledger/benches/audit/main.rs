@@ -192,12 +192,12 @@ fn main() -> ExitCode {
     for _ in 0..ROUNDS {
         let least = unavoidable(&node, &store);
         println!("a release without a memory of codes: {:.0} µs", least * 1e6);
-        mixed_rates.push(measure(&node, &store, "of all kinds", &all, 1));
+        mixed_rates.push(measure(&node, &store, "records of all kinds", &all, 1));
         let rate = measure(&node, &store, "releases", &releases, 1);
         release_rates.push(rate);
         ratios.push(1.0 / rate / least);
     }
-    measure(&node, &store, "of all kinds", &all, 2);
+    measure(&node, &store, "records of all kinds", &all, 2);
     let (mixed, releases, ratio) = (median(mixed_rates), median(release_rates), median(ratios));
     println!(
         "a second of a core: {mixed:.0} of all kinds, {releases:.0} releases; {ratio:.2} of a release without a memory"
