@@ -103,9 +103,9 @@ impl Store {
     }
 }
 
-/// The processor's time of this process, its kernel's work included.
-fn processor_time() -> Duration {
-    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
+/// The processor's time of this process in seconds, its kernel's work included.
+fn processor_time() -> f64 {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap().as_secs_f64()
 }
 
 /// Decisions in a second of the processor's time, and of the wall's with each thread.
@@ -123,11 +123,11 @@ fn measure(node: &Node, store: &Store, what: &str, indices: &Indices, threads: u
     let (wall, processor) = (wall.elapsed(), processor_time() - processor);
     let count = identical.into_inner();
     assert_eq!(count, indices.len());
-    let rate = count as f64 / processor.as_secs_f64();
+    let rate = count as f64 / processor;
     println!(
         "{count} {what} again, all identical, {threads} threads: {:.2} s of a processor, {rate:.0}/s; {:.2} s of the clock, \
          {:.0}/s with each thread",
-        processor.as_secs_f64(),
+        processor,
         wall.as_secs_f64(),
         count as f64 / wall.as_secs_f64() / threads.get() as f64
     );
@@ -160,7 +160,7 @@ fn unavoidable(node: &Node, store: &Store) -> f64 {
         assert!(app.conclude_from(node.judge.anchor(), &witness).denial().is_none());
     }
     #[allow(clippy::cast_precision_loss)]
-    let each = (processor_time() - start).as_secs_f64() / SAMPLE as f64;
+    let each = (processor_time() - start) / SAMPLE as f64;
     each
 }
 

@@ -56,14 +56,14 @@ struct Writer<'a> {
 
 /// So many decisions, and a start before each run.
 pub async fn mixed(node: &Node, decisions: u64) -> Store {
-    let (allowed, denied) = askers(node).await;
+    let (allowed, denied) = Box::pin(askers(node)).await;
     let mut store = Store::default();
     let policy = store.keep(&Blob::new(node.policy.to_json().into_bytes())).unwrap();
     let standing = standing(node).await;
     let mut writer = Writer { node, store, policy, standing, decided: 0 };
     let mut turn = 0;
     while writer.decided < decisions {
-        if writer.decided % RUN == 0 {
+        if writer.decided.is_multiple_of(RUN) {
             writer.start();
         }
         for number in 0..11 {
