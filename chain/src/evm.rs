@@ -407,7 +407,7 @@ mod tests {
         let block = Block { chain_id: 31337, header: &header };
         let machine =
             || Machine::new(block, ProvenState::new(root, &nodes, &bytes), AnalysedCodes::default());
-        let call = |machine: &mut Machine<'_>, index| machine.call(at(index), Bytes::new(), CALL_GAS);
+        let call = |machine: &mut Machine<'_>, index| machine.call(at(index), Bytes::new(), CALL_GAS / 10);
         let alone: Vec<_> = (0..codes.len()).map(|index| call(&mut machine(), index)).collect();
         for before in 0..codes.len() {
             for index in 0..codes.len() {

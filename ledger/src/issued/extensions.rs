@@ -8,9 +8,9 @@ use std::fmt::Display;
 use kms_attestation::hash::sha256;
 use kms_attestation::ratls::{app_id_extension, usage, usage_extension};
 use x509_cert::TbsCertificate;
-use x509_cert::der::Decode;
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::oid::AssociatedOid;
+use x509_cert::der::{Decode, Encode};
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{
@@ -101,8 +101,8 @@ impl<'a> Extensions<'a> {
         same("certificate.subject_key_id", hex::encode(found.as_bytes()), hex::encode(expected))
     }
 
-    /// One that has to be there.
-    fn take<T: for<'b> Decode<'b> + AssociatedOid>(
+    /// One that has to be there, in the one encoding of what it says.
+    fn take<T: for<'b> Decode<'b> + Encode + AssociatedOid>(
         &mut self,
         criticality: Criticality,
     ) -> Result<T, Deviation> {
@@ -111,8 +111,9 @@ impl<'a> Extensions<'a> {
         if extension.critical != (criticality == Criticality::Critical) {
             return Err(unexpected(format_args!("{id}, with another criticality")));
         }
-        T::from_der(extension.extn_value.as_bytes())
-            .map_err(|_| unexpected(format_args!("{id}, which cannot be read")))
+        let bytes = extension.extn_value.as_bytes();
+        let content = T::from_der(bytes).ok().filter(|it| it.to_der().is_ok_and(|again| again == bytes));
+        content.ok_or_else(|| unexpected(format_args!("{id}, which cannot be read")))
     }
 
     /// One of dstack's arc with this very content.

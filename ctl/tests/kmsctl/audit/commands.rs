@@ -123,6 +123,17 @@ fn explain__should_say_who_what_why_and_what_would_fix_it() {
     ] {
         assert!(allowed.contains(expected), "{expected}: {allowed}");
     }
+    let issued = explain("3");
+    for expected in [
+        "What was issued",
+        "ok names bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.kms.internal",
+        "ok valid from 2027-01-15T07:55:03Z to 2027-01-16T08:00:03Z",
+        "ok usable as server",
+        "ok key SHA-256 of SPKI",
+    ] {
+        assert!(issued.contains(expected), "{expected}: {issued}");
+    }
+    assert!(!explain("10").contains("What was issued"), "a denial issues nothing");
     let late = explain("4");
     assert!(late.contains("denied: boot-finished") && late.contains("fix"), "{late}");
     let limited = explain("6");
