@@ -188,6 +188,12 @@ impl Node {
         self.process.await_line(START, listening);
     }
 
+    /// Starts it again where it was, though it cannot start; its exit code and its words.
+    pub fn fail_to_restart(&mut self) -> (ExitStatus, String) {
+        self.process.kill();
+        self.run.process(self.folder.path(), &self.settings).await_end(START)
+    }
+
     /// Asks it to stop; its exit code.
     pub fn stop(&mut self) -> ExitStatus {
         self.tell_to_stop();

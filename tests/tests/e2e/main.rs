@@ -25,6 +25,7 @@ mod crash;
 mod dependencies;
 mod disks;
 mod finality;
+mod forged;
 mod grace;
 mod happy;
 mod ledger;
