@@ -8,13 +8,14 @@
 //! Called by `replay`. Threat: a contract that anyone may have written.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 
 use alloy::primitives::{Address, B256, Bytes, U256};
 use revm::bytecode::opcode::BLOBBASEFEE;
 use revm::context::result::{EVMError, ExecutionResult, HaltReason, Output};
-use revm::context::{BlockEnv, CfgEnv, Context, TxEnv};
+use revm::context::{BlockEnv, CfgEnv, Context, JournalTr as _, LocalContextTr as _, TxEnv};
 use revm::database_interface::DBErrorMarker;
-use revm::handler::{EthFrame, Handler, MainnetHandler};
+use revm::handler::{EthFrame, Handler as _, MainnetContext, MainnetEvm, MainnetHandler};
 use revm::interpreter::Instruction;
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::primitives::TxKind;
@@ -47,54 +48,128 @@ pub(crate) struct Block<'a> {
     pub(crate) header: &'a BlockHeader,
 }
 
-/// Codes with their jump destinations, found once for all calls at a head: with large contracts that is half the work.
-#[derive(Default)]
-pub(crate) struct AnalysedCodes(HashMap<B256, Bytecode>);
+/// A code that can be executed: its jump destinations are found. With large contracts that is half the work.
+#[derive(Clone)]
+pub(crate) struct AnalysedCode(Bytecode);
 
-/// Executes a call and forgets what it changed.
-pub(crate) fn view_call(
-    block: Block<'_>,
-    state: &mut ProvenState<'_>,
-    codes: &mut AnalysedCodes,
-    to: Address,
-    data: Bytes,
-    gas: u64,
-) -> Result<CallEnd, StateError> {
-    execute(block, Db { state, codes }, to, data, gas)
+impl AnalysedCode {
+    /// Refused with `contract-code-invalid`.
+    pub(crate) fn of(code: Bytes) -> Result<Self, ChainDeny> {
+        Bytecode::new_raw_checked(code).map(Self).map_err(|error| {
+            let expected = "code that can be executed";
+            ChainDeny::new(ChainDenyCode::ContractCodeInvalid, error, expected)
+        })
+    }
 }
 
-/// Adds what a call would read and no proof carries yet, so that it can be fetched in one round. Nothing is decided
-/// here: whatever is missing is taken for nothing, and how the call ends is dropped.
+/// Codes by their hashes, each analysed once.
+///
+/// Never evidence: a code counts only where the state has it too. All of them follow from the codes' bytes, so that two
+/// witnesses that differ in nothing else are equal.
+#[derive(Clone, Default)]
+pub(crate) struct AnalysedCodes(HashMap<B256, AnalysedCode>);
+
+impl AnalysedCodes {
+    /// Whoever calls it has hashed the bytes that were analysed.
+    pub(crate) fn insert(&mut self, hash: B256, code: AnalysedCode) {
+        self.0.insert(hash, code);
+    }
+}
+
+impl PartialEq for AnalysedCodes {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for AnalysedCodes {}
+
+impl fmt::Debug for AnalysedCodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Executes calls in proven state at one block, one after the other.
+pub(crate) struct Machine<'a>(Engine<Db<'a>>);
+
+impl<'a> Machine<'a> {
+    pub(crate) fn new(block: Block<'_>, state: ProvenState<'a>, codes: AnalysedCodes) -> Self {
+        Self(Engine::new(block, Db { state, codes }))
+    }
+
+    /// The state, and what was read of it.
+    pub(crate) fn state(&self) -> &ProvenState<'a> {
+        &self.0.db().state
+    }
+
+    /// The same, to read more.
+    pub(crate) fn state_mut(&mut self) -> &mut ProvenState<'a> {
+        &mut self.0.db_mut().state
+    }
+
+    /// Executes a call and forgets what it changed.
+    pub(crate) fn call(&mut self, to: Address, data: Bytes, gas: u64) -> Result<CallEnd, StateError> {
+        self.0.call(to, data, gas)
+    }
+}
+
+/// What calls would read and no proof carries yet, so that it can be fetched in one round. Nothing is decided here: whatever
+/// is missing is taken for nothing, and how a call ends is dropped.
 pub(crate) fn note_missing(
     block: Block<'_>,
-    state: &mut ProvenState<'_>,
-    missing: &mut BTreeSet<Missing>,
-    to: Address,
-    data: Bytes,
-    gas: u64,
-) {
-    let codes = &mut AnalysedCodes::default();
-    drop(execute(block, Guess { db: Db { state, codes }, missing }, to, data, gas));
+    state: ProvenState<'_>,
+    calls: impl IntoIterator<Item = (Address, Bytes, u64)>,
+) -> BTreeSet<Missing> {
+    let db = Db { state, codes: AnalysedCodes::default() };
+    let mut engine = Engine::new(block, Guess { db, missing: BTreeSet::new() });
+    for (to, data, gas) in calls {
+        drop(engine.call(to, data, gas));
+    }
+    std::mem::take(&mut engine.db_mut().missing)
 }
 
-fn execute<D: Database<Error = StateError>>(
-    block: Block<'_>,
-    db: D,
-    to: Address,
-    data: Bytes,
-    gas: u64,
-) -> Result<CallEnd, StateError> {
-    let tx = TxEnv { gas_limit: gas, kind: TxKind::Call(to), data, ..TxEnv::default() };
-    let cfg = CfgEnv::new_with_spec(spec_of(block.header.fork())).with_chain_id(block.chain_id);
-    let context =
-        Context::mainnet().with_db(db).with_cfg(cfg).with_block(environment(block.header)).with_tx(tx);
-    let mut evm = context.build_mainnet();
-    evm.instruction.insert_instruction(BLOBBASEFEE, Instruction::unknown(), 0);
-    let mut handler = MainnetHandler::<_, EVMError<StateError>, EthFrame<EthInterpreter>>::default();
-    match handler.run_system_call(&mut evm) {
-        Ok(result) => Ok(end_of(result)),
-        Err(EVMError::Database(error)) => Err(error),
-        Err(other) => Ok(CallEnd::Halted(other.to_string())),
+/// An EVM at one block. Building one costs more than a short call, so that one serves all calls; each finds it as the
+/// first one does.
+struct Engine<D: Database>(MainnetEvm<MainnetContext<D>>);
+
+impl<D: Database<Error = StateError>> Engine<D> {
+    fn new(block: Block<'_>, db: D) -> Self {
+        let cfg = CfgEnv::new_with_spec(spec_of(block.header.fork())).with_chain_id(block.chain_id);
+        let context = Context::mainnet().with_db(db).with_cfg(cfg).with_block(environment(block.header));
+        let mut evm = context.build_mainnet();
+        evm.instruction.insert_instruction(BLOBBASEFEE, Instruction::unknown(), 0);
+        Self(evm)
+    }
+
+    fn db(&self) -> &D {
+        &self.0.ctx.journaled_state.database
+    }
+
+    fn db_mut(&mut self) -> &mut D {
+        &mut self.0.ctx.journaled_state.database
+    }
+
+    fn call(&mut self, to: Address, data: Bytes, gas: u64) -> Result<CallEnd, StateError> {
+        self.0.ctx.tx = TxEnv { gas_limit: gas, kind: TxKind::Call(to), data, ..TxEnv::default() };
+        let mut handler = MainnetHandler::<_, EVMError<StateError>, EthFrame<EthInterpreter>>::default();
+        let result = handler.run_system_call(&mut self.0);
+        self.forget();
+        match result {
+            Ok(result) => Ok(end_of(result)),
+            Err(EVMError::Database(error)) => Err(error),
+            Err(other) => Ok(CallEnd::Halted(other.to_string())),
+        }
+    }
+
+    /// All that a call leaves behind, however it ended: accounts and slots that were loaded (the next one pays for them
+    /// again), changes, transient storage, memory, frames, and an error.
+    fn forget(&mut self) {
+        let context = &mut self.0.ctx;
+        drop(context.journaled_state.finalize());
+        context.local.clear();
+        context.error = Ok(());
+        self.0.frame_stack.clear();
     }
 }
 
@@ -134,14 +209,14 @@ fn end_of(result: ExecutionResult) -> CallEnd {
 }
 
 /// The proven state as revm asks for it.
-struct Db<'a, 'b> {
-    state: &'a mut ProvenState<'b>,
-    codes: &'a mut AnalysedCodes,
+struct Db<'a> {
+    state: ProvenState<'a>,
+    codes: AnalysedCodes,
 }
 
 impl DBErrorMarker for StateError {}
 
-impl Database for Db<'_, '_> {
+impl Database for Db<'_> {
     type Error = StateError;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, StateError> {
@@ -156,15 +231,14 @@ impl Database for Db<'_, '_> {
     }
 
     fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, StateError> {
-        if let Some(known) = self.codes.0.get(&code_hash) {
+        // Whatever is known of it, it has to be in evidence, and counts as used.
+        let code = self.state.code(code_hash)?;
+        if let Some(AnalysedCode(known)) = self.codes.0.get(&code_hash) {
             return Ok(known.clone());
         }
-        let code = Bytecode::new_raw_checked(self.state.code(code_hash)?).map_err(|error| {
-            let expected = "code that can be executed";
-            ChainDeny::new(ChainDenyCode::ContractCodeInvalid, error, expected)
-        })?;
-        self.codes.0.insert(code_hash, code.clone());
-        Ok(code)
+        let code = AnalysedCode::of(code)?;
+        self.codes.insert(code_hash, code.clone());
+        Ok(code.0)
     }
 
     fn storage(&mut self, address: Address, index: U256) -> Result<U256, StateError> {
@@ -178,12 +252,12 @@ impl Database for Db<'_, '_> {
 }
 
 /// The same, where what is missing is noted and read as nothing. A type of its own, so that no decision can use it.
-struct Guess<'a, 'b> {
-    db: Db<'a, 'b>,
-    missing: &'a mut BTreeSet<Missing>,
+struct Guess<'a> {
+    db: Db<'a>,
+    missing: BTreeSet<Missing>,
 }
 
-impl Guess<'_, '_> {
+impl Guess<'_> {
     fn note<T: Default>(&mut self, read: Result<T, StateError>) -> Result<T, StateError> {
         match read {
             Err(StateError::Missing(item)) if self.has_room_for(item) => {
@@ -202,7 +276,7 @@ impl Guess<'_, '_> {
     }
 }
 
-impl Database for Guess<'_, '_> {
+impl Database for Guess<'_> {
     type Error = StateError;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, StateError> {
@@ -243,9 +317,9 @@ mod tests {
         world.store(AT, U256::from(1), U256::from(42));
         let (root, nodes, codes) = world.prove();
         let header = BlockHeader::parse(header(root, 1000, NOW)).unwrap();
-        let mut state = ProvenState::new(root, &nodes, &codes);
-        let (block, mut codes) = (Block { chain_id: 31337, header: &header }, AnalysedCodes::default());
-        view_call(block, &mut state, &mut codes, AT, Bytes::new(), CALL_GAS)
+        let block = Block { chain_id: 31337, header: &header };
+        let state = ProvenState::new(root, &nodes, &codes);
+        Machine::new(block, state, AnalysedCodes::default()).call(AT, Bytes::new(), CALL_GAS)
     }
 
     fn returned(code: &[u8]) -> U256 {
@@ -261,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn view_call__should_read_proven_storage_and_the_verified_block() {
+    fn call__should_read_proven_storage_and_the_verified_block() {
         assert_eq!(returned(&word(&hex!("600154"))), U256::from(42));
         assert_eq!(returned(&word(&hex!("42"))), U256::from(NOW));
         assert_eq!(returned(&word(&hex!("43"))), U256::from(1000));
@@ -271,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn view_call__should_have_exactly_its_gas() {
+    fn call__should_have_exactly_its_gas() {
         let left = returned(&word(&hex!("5a")));
         assert_eq!(left, U256::from(CALL_GAS - 2));
     }
@@ -286,10 +360,7 @@ mod tests {
         let header = BlockHeader::parse(header(root, 1000, NOW)).unwrap();
         let block = Block { chain_id: 31337, header: &header };
         let missed = |nodes: &HashedBytes| {
-            let mut state = ProvenState::new(root, nodes, &codes);
-            let mut missing = BTreeSet::new();
-            note_missing(block, &mut state, &mut missing, AT, Bytes::new(), CALL_GAS);
-            missing
+            note_missing(block, ProvenState::new(root, nodes, &codes), [(AT, Bytes::new(), CALL_GAS)])
         };
         assert_eq!(missed(&nodes), BTreeSet::new());
         assert_eq!(missed(&HashedBytes::default()), BTreeSet::from([Missing::Account(AT)]));
@@ -300,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn view_call__should_refuse_what_nothing_proves() {
+    fn call__should_refuse_what_nothing_proves() {
         // BLOCKHASH(999), and BLOBBASEFEE.
         let Err(StateError::Refused(deny)) = run(&word(&hex!("6103e740"))) else { panic!() };
         assert_eq!(deny.code, ChainDenyCode::ContractReadsBlockHash);
@@ -308,7 +379,73 @@ mod tests {
     }
 
     #[test]
-    fn view_call__should_end_with_a_type_whatever_the_code_does() {
+    fn call__should_find_the_machine_as_the_first_one_does_whatever_ran_before() {
+        // What is left of the gas after a read that is dearer where nothing is loaded yet; a write, and what is left; a
+        // transient write, and what is read back; memory; calls into oneself; and every way to end.
+        let codes: [&[u8]; 12] = [
+            &word(&hex!("600154505a")),
+            &word(&hex!("602b60015560015450 5a")),
+            &word(&hex!("60015c60016001 5d")),
+            &word(&hex!("5f51 6001620fff0052 59")),
+            &word(&hex!("59")),
+            &word(&hex!("34156008575f5ffd5b 5f5f5f5f600130 5a f1 505a")),
+            &word(&hex!("6103e740")),
+            &word(&hex!("6009600955600931505a")),
+            &hex!("5b5f56"),
+            &hex!("60015c5f5260205ffd"),
+            &hex!("fe"),
+            &hex!("ef0102"),
+        ];
+        let at = |index: usize| Address::repeat_byte(u8::try_from(index + 1).unwrap());
+        let mut world = World::default();
+        for (index, code) in codes.iter().enumerate() {
+            world.deploy(at(index), code);
+            world.store(at(index), U256::from(1), U256::from(42));
+        }
+        let (root, nodes, bytes) = world.prove();
+        let header = BlockHeader::parse(header(root, 1000, NOW)).unwrap();
+        let block = Block { chain_id: 31337, header: &header };
+        let machine =
+            || Machine::new(block, ProvenState::new(root, &nodes, &bytes), AnalysedCodes::default());
+        let call = |machine: &mut Machine<'_>, index| machine.call(at(index), Bytes::new(), CALL_GAS / 10);
+        let alone: Vec<_> = (0..codes.len()).map(|index| call(&mut machine(), index)).collect();
+        for before in 0..codes.len() {
+            for index in 0..codes.len() {
+                let mut machine = machine();
+                assert_eq!(call(&mut machine, before), alone[before]);
+                assert_eq!(call(&mut machine, index), alone[index], "{before} before {index}");
+            }
+        }
+        let mut one = machine();
+        for _ in 0..3 {
+            let again: Vec<_> = (0..codes.len()).map(|index| call(&mut one, index)).collect();
+            assert_eq!(again, alone);
+        }
+    }
+
+    #[test]
+    fn analysed_codes__should_never_stand_in_for_evidence() {
+        let mut world = World::default();
+        world.deploy(AT, &word(&hex!("600154")));
+        world.store(AT, U256::from(1), U256::from(42));
+        let (root, nodes, codes) = world.prove();
+        let header = BlockHeader::parse(header(root, 1000, NOW)).unwrap();
+        let block = Block { chain_id: 31337, header: &header };
+        let mut known = AnalysedCodes::default();
+        for (hash, code) in codes.iter() {
+            known.insert(*hash, AnalysedCode::of(code.clone()).unwrap());
+        }
+        let none = HashedBytes::default();
+        let mut machine = Machine::new(block, ProvenState::new(root, &nodes, &none), known.clone());
+        let missed = machine.call(AT, Bytes::new(), CALL_GAS);
+        assert_eq!(missed, Err(StateError::Missing(Missing::Code(AT))));
+        let mut machine = Machine::new(block, ProvenState::new(root, &nodes, &codes), known);
+        assert!(matches!(machine.call(AT, Bytes::new(), CALL_GAS), Ok(CallEnd::Returned(_))));
+        assert!(codes.iter().all(|(hash, _)| machine.state().used().contains(hash)));
+    }
+
+    #[test]
+    fn call__should_end_with_a_type_whatever_the_code_does() {
         assert_eq!(run(&hex!("5b5f56")), Ok(CallEnd::OutOfGas));
         assert_eq!(run(&hex!("5f5ffd")), Ok(CallEnd::Reverted(Bytes::new())));
         assert!(matches!(run(&hex!("fe")), Ok(CallEnd::Halted(_))));

@@ -21,7 +21,7 @@ use crate::abi::{
 };
 use crate::anchor::{Anchor, GrantAt, HeadEvidence, Level, VerifiedHead};
 use crate::deny::{ChainDeny, ChainDenyCode};
-use crate::evm::{AnalysedCodes, Block, CALL_GAS, CallEnd, GETTER_GAS, view_call};
+use crate::evm::{Block, CALL_GAS, CallEnd, GETTER_GAS, Machine};
 use crate::question::Question;
 use crate::state::{Footprint, MAX_SLOTS, Missing, ProvenState, StateError};
 use crate::witness::{MAX_WITNESS_BYTES, Witness};
@@ -281,8 +281,8 @@ fn at_head(
     let mut caller = Caller::new(witness, head, MAX_SLOTS);
     let verdict = caller.verdict(witness.call.clone())?;
     let explanation = if explain { caller.explain(question)? } else { Explanation::default() };
-    used.hashes.extend(caller.state.used());
-    for (address, slots) in caller.state.footprint() {
+    used.hashes.extend(caller.used());
+    for (address, slots) in caller.machine.state().footprint() {
         used.footprint.entry(address).or_default().extend(slots);
     }
     Ok((verdict, explanation))
@@ -290,26 +290,23 @@ fn at_head(
 
 /// Calls at one head.
 pub(crate) struct Caller<'a> {
-    block: Block<'a>,
-    state: ProvenState<'a>,
-    codes: AnalysedCodes,
+    block: B256,
+    machine: Machine<'a>,
     kms: Address,
 }
 
 impl<'a> Caller<'a> {
-    pub(crate) fn new(witness: &'a Witness, head: &'a VerifiedHead, max_slots: usize) -> Self {
-        let root = head.header().state_root();
-        Self {
-            block: Block { chain_id: witness.chain_id, header: head.header() },
-            state: ProvenState::new(root, &witness.nodes, &witness.codes).with_max_slots(max_slots),
-            codes: AnalysedCodes::default(),
-            kms: witness.contract,
-        }
+    pub(crate) fn new(witness: &'a Witness, head: &VerifiedHead, max_slots: usize) -> Self {
+        let header = head.header();
+        let block = Block { chain_id: witness.chain_id, header };
+        let state = ProvenState::new(header.state_root(), &witness.nodes, &witness.codes);
+        let machine = Machine::new(block, state.with_max_slots(max_slots), witness.analysed.clone());
+        Self { block: header.hash(), machine, kms: witness.contract }
     }
 
     /// The hashes of what the calls so far relied on.
     pub(crate) fn used(&self) -> &HashSet<B256> {
-        self.state.used()
+        self.machine.state().used()
     }
 
     /// Refuses an address without code with `contract-missing`.
@@ -342,7 +339,7 @@ impl<'a> Caller<'a> {
         data: Bytes,
         gas: u64,
     ) -> Result<Result<CallEnd, ChainDeny>, ReplayError> {
-        match view_call(self.block, &mut self.state, &mut self.codes, to, data, gas) {
+        match self.machine.call(to, data, gas) {
             Ok(end) => Ok(Ok(end)),
             Err(StateError::Refused(deny)) if deny.code.class() == DenyClass::Contract => Ok(Err(deny)),
             Err(error) => Err(self.lift(error)),
@@ -350,12 +347,12 @@ impl<'a> Caller<'a> {
     }
 
     fn code_hash(&mut self, address: Address) -> Result<Option<B256>, ReplayError> {
-        self.state.code_hash(address).map_err(|error| self.lift(error))
+        self.machine.state_mut().code_hash(address).map_err(|error| self.lift(error))
     }
 
     fn lift(&self, error: StateError) -> ReplayError {
         match error {
-            StateError::Missing(item) => ReplayError::Missing { item, block: self.block.header.hash() },
+            StateError::Missing(item) => ReplayError::Missing { item, block: self.block },
             StateError::Refused(deny) => ReplayError::Refused(deny),
         }
     }

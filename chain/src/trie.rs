@@ -37,7 +37,7 @@ pub enum TrieError {
     Malformed(&'static str),
 }
 
-/// Bytes of one kind, each found by its keccak hash, which is computed here and nowhere else.
+/// Bytes of one kind, each found by its keccak hash, which is computed here or, for codes, was computed before.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HashedBytes {
     by_hash: HashMap<B256, Bytes>,
@@ -48,11 +48,17 @@ impl HashedBytes {
     /// Adds the bytes under their hash, and says which that is.
     pub fn insert(&mut self, bytes: Bytes) -> B256 {
         let hash = keccak256(&bytes);
+        self.insert_hashed(hash, bytes);
+        hash
+    }
+
+    /// Adds bytes under a hash that was computed of these very bytes before: only [`KnownCodes`](crate::KnownCodes) knows
+    /// such.
+    pub(crate) fn insert_hashed(&mut self, hash: B256, bytes: Bytes) {
         let len = bytes.len();
         if self.by_hash.insert(hash, bytes).is_none() {
             self.bytes += len;
         }
-        hash
     }
 
     /// The bytes that have this hash.

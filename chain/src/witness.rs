@@ -17,7 +17,9 @@ use std::collections::BTreeSet;
 use alloy::primitives::{Address, B256, Bytes, keccak256};
 
 use crate::anchor::{Anchor, HeadEvidence, MAX_HOST_BYTES, MAX_HOSTS};
+use crate::codes::KnownCodes;
 use crate::deny::{ChainDeny, ChainDenyCode};
+use crate::evm::AnalysedCodes;
 use crate::header::{BlockHeader, MAX_HEADER_BYTES};
 use crate::question::{MAX_CALL_BYTES, Question};
 use crate::trie::{HashedBytes, MAX_NODE_BYTES};
@@ -40,6 +42,8 @@ pub struct Witness {
     pub(crate) finalized: Option<HeadEvidence>,
     pub(crate) nodes: HashedBytes,
     pub(crate) codes: HashedBytes,
+    /// What is known already of the codes; none of it is written.
+    pub(crate) analysed: AnalysedCodes,
 }
 
 impl Witness {
@@ -73,6 +77,7 @@ impl Witness {
             finalized,
             nodes: HashedBytes::default(),
             codes: HashedBytes::default(),
+            analysed: AnalysedCodes::default(),
         }
     }
 
@@ -133,12 +138,17 @@ impl Witness {
     /// Reads a witness. Refused with `witness-too-large`, `witness-version-unsupported`, `witness-malformed`,
     /// `witness-not-canonical` or `header-malformed`.
     pub fn decode(bytes: &[u8]) -> Result<Self, ChainDeny> {
+        Self::decode_with(bytes, &KnownCodes::default())
+    }
+
+    /// The same, where contracts' codes that were read before are neither hashed nor analysed again: for whoever reads many.
+    pub fn decode_with(bytes: &[u8], known: &KnownCodes) -> Result<Self, ChainDeny> {
         if bytes.len() > MAX_WITNESS_BYTES {
             let expected = format!("at most {MAX_WITNESS_BYTES} bytes");
             return Err(ChainDeny::new(ChainDenyCode::WitnessTooLarge, bytes.len(), expected));
         }
         let mut reader = Reader(bytes);
-        let witness = reader.witness()?;
+        let witness = reader.witness(known)?;
         // Order, duplicates and trailing bytes are all caught by this one comparison.
         if witness.encode() != bytes {
             let expected = "the bytes that the same witness encodes to";
@@ -192,12 +202,12 @@ fn sorted(set: &HashedBytes) -> Vec<&Bytes> {
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn witness(&mut self) -> Result<Witness, ChainDeny> {
+    fn witness(&mut self, known: &KnownCodes) -> Result<Witness, ChainDeny> {
         let [version] = self.array()?;
         if version != VERSION {
             return Err(ChainDeny::new(ChainDenyCode::WitnessVersion, version, VERSION));
         }
-        Ok(Witness {
+        let mut witness = Witness {
             chain_id: u64::from_be_bytes(self.array()?),
             contract: Address::from(self.array::<20>()?),
             anchor: B256::from(self.array::<32>()?),
@@ -209,9 +219,18 @@ impl<'a> Reader<'a> {
                 [1] => Some(self.head()?),
                 _ => return Err(malformed("a flag that is neither 0 nor 1")),
             },
-            nodes: self.set(MAX_NODE_BYTES)?,
-            codes: self.set(MAX_CODE_BYTES)?,
-        })
+            nodes: self.nodes()?,
+            codes: HashedBytes::default(),
+            analysed: AnalysedCodes::default(),
+        };
+        for _ in 0..self.count()? {
+            let code = known.read(self.field(MAX_CODE_BYTES)?);
+            if let Some(analysed) = &code.analysed {
+                witness.analysed.insert(code.hash, analysed.clone());
+            }
+            witness.codes.insert_hashed(code.hash, code.bytes.clone());
+        }
+        Ok(witness)
     }
 
     fn head(&mut self) -> Result<HeadEvidence, ChainDeny> {
@@ -228,13 +247,13 @@ impl<'a> Reader<'a> {
         Ok(HeadEvidence { header, vouchers })
     }
 
-    fn set(&mut self, max: usize) -> Result<HashedBytes, ChainDeny> {
-        let mut set = HashedBytes::default();
+    fn nodes(&mut self) -> Result<HashedBytes, ChainDeny> {
+        let mut nodes = HashedBytes::default();
         // Each entry takes at least its length field, so that a false count ends with the input.
         for _ in 0..self.count()? {
-            set.insert(Bytes::copy_from_slice(self.field(max)?));
+            nodes.insert(Bytes::copy_from_slice(self.field(MAX_NODE_BYTES)?));
         }
-        Ok(set)
+        Ok(nodes)
     }
 
     fn field(&mut self, max: usize) -> Result<&'a [u8], ChainDeny> {

@@ -129,13 +129,8 @@ pub async fn serve(
     let entrance = Entrance { gate: Arc::clone(&gate), times: limits.times, certificates, metrics, secured };
     let accepting = tokio::spawn(entrance.accept(listeners.services));
     let no_more = accepting.abort_handle();
-    let mut background = vec![
-        accepting,
-        tokio::spawn(keep_books(Arc::clone(&node))),
-        tokio::spawn(keep_standing(Arc::clone(&node))),
-        tokio::spawn(keep_health(Arc::clone(&node), health)),
-        tokio::spawn(keep_certificate(Arc::clone(&node), terms)),
-    ];
+    let mut background = vec![accepting];
+    background.extend(attend_to_itself(&node, health, terms));
     if let Some(listener) = listeners.metrics {
         let state = NodeState { node: Arc::clone(&node), gate, log: Arc::clone(&ledger.store) };
         background.push(tokio::spawn(metrics::serve(listener, node.metrics.registry(state))));
@@ -146,13 +141,7 @@ pub async fn serve(
     let audit = AuditServer::new(AuditService::new(ledger.store, Arc::clone(&node.books)))
         .max_decoding_message_size(1024);
     let public = PublicServer::new(PublicService::new(Arc::clone(&node))).max_decoding_message_size(1024);
-    let mut server = Server::builder()
-        .layer(attend)
-        .max_concurrent_streams(MAX_STREAMS)
-        .http2_max_header_list_size(MAX_HEADER_BYTES)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE))
-        .max_connection_age(limits.connection_age);
+    let mut server = http2(limits).layer(attend);
     let mut router =
         server.add_service(health_service).add_service(audit).add_service(boot).add_service(public);
     if let Ok(reflection) = reflection() {
@@ -173,6 +162,30 @@ pub async fn serve(
     background.iter().for_each(JoinHandle::abort);
     node.record_stop().await;
     outcome
+}
+
+/// A server with the limits of HTTP/2.
+fn http2(limits: ServeLimits) -> Server {
+    Server::builder()
+        .max_concurrent_streams(MAX_STREAMS)
+        .http2_max_header_list_size(MAX_HEADER_BYTES)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .max_connection_age(limits.connection_age)
+}
+
+/// What the node does by itself: it counts, looks whether it is allowed, says so, and renews its certificate.
+fn attend_to_itself(
+    node: &Arc<Node>,
+    health: HealthReporter,
+    terms: CertificateTerms,
+) -> [JoinHandle<()>; 4] {
+    [
+        tokio::spawn(keep_books(Arc::clone(node))),
+        tokio::spawn(keep_standing(Arc::clone(node))),
+        tokio::spawn(keep_health(Arc::clone(node), health)),
+        tokio::spawn(keep_certificate(Arc::clone(node), terms)),
+    ]
 }
 
 /// What the log needs while the node runs, beside appends: to be served, to be witnessed, and to get rid of old evidence.

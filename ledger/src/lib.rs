@@ -29,6 +29,7 @@ pub mod checkpoint;
 mod cosignature;
 pub mod hash;
 pub mod http;
+pub mod issued;
 pub mod log_key;
 pub mod note;
 pub mod path;

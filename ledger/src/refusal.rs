@@ -128,6 +128,9 @@ kms_attestation::deny_codes! {
         LogServer = "log-server-invalid", Node,
             "The log cannot be served with these certificates.",
             "Give a certificate chain with its key, and the CA of the auditors' certificates.";
+        LogClient = "log-client-invalid", Request,
+            "The client cannot show itself with this certificate and key.",
+            "Give the certificate that the operator's CA has issued, and the private key that it was made for.";
         WitnessRequest = "witness-request-malformed", Request,
             "This is no request to a witness.",
             "Ask as c2sp.org/tlog-witness says.";

@@ -6,7 +6,9 @@
 //! ```
 //!
 //! `UPDATE_CORPUS=1 cargo test --workspace --all-features --test corpus` writes the folder of today's rules where there is
-//! none. A folder that is there is never written again.
+//! none. Records and blobs that are there are never written again. A line of `expected.txt` is edited only where a change
+//! of the rules gives another answer, and names it: record 3 of v1 has a certificate that no node would issue, which rules 2
+//! look into.
 #![allow(
     non_snake_case,
     missing_docs,
@@ -57,7 +59,13 @@ fn line(index: u64, record: &Record, replayed: &Replayed) -> String {
         Event::Unstored(_) => "unstored".to_owned(),
         Event::Decision(it) => format!("{} {}", it.subject.as_str(), it.outcome.code().unwrap_or("allow")),
     };
-    format!("{index} {what}: {}", replayed.name())
+    let came = match replayed {
+        Replayed::RulesChanged { change, difference } => {
+            format!("{} by rules {}, {}", replayed.name(), change.version, difference.what)
+        }
+        other => other.name().to_owned(),
+    };
+    format!("{index} {what}: {came}")
 }
 
 fn replay(corpus: &Corpus, root_der: &[u8]) -> String {

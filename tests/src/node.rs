@@ -147,6 +147,13 @@ impl Node {
         address.expect("a node with ledger.address")
     }
 
+    /// Where its log and evidence are served to auditors, if they are.
+    pub fn auditors_address(&self) -> SocketAddr {
+        let said = self.process.said();
+        let address = said.lines().find_map(|line| address_in(line, "serving auditors"));
+        address.expect("a node with ledger.auditors")
+    }
+
     /// Its process.
     pub fn process(&self) -> &Process {
         &self.process

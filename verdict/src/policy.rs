@@ -3,9 +3,9 @@
 use kms_attestation::Policy;
 use serde::{Deserialize, Serialize};
 
-/// The version of the rules in this crate and below it. A record names it: newer software must reproduce what an older
-/// version decided, or say which rule changed.
-pub const RULES_VERSION: u32 = 1;
+/// The version of the rules: those in this crate and below it, and what replay demands of what was issued. A record names
+/// it: newer software must reproduce what an older version decided, or say which rule changed.
+pub const RULES_VERSION: u32 = 2;
 
 /// The operator's part of a decision. Its canonical form is hashed into every record.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

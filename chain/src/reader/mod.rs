@@ -294,12 +294,12 @@ impl Gathering<'_> {
     fn missing_at(&self, header: &BlockHeader) -> BTreeSet<Missing> {
         let Witness { chain_id, nodes, codes, .. } = &self.witness;
         let block = Block { chain_id: *chain_id, header };
-        let mut state = ProvenState::new(header.state_root(), nodes, codes).with_max_slots(self.max_slots);
-        let mut missing = BTreeSet::new();
-        for Probe { to, data, gas } in &self.probes {
-            note_missing(block, &mut state, &mut missing, *to, data.clone(), *gas);
-        }
-        missing
+        let state = ProvenState::new(header.state_root(), nodes, codes).with_max_slots(self.max_slots);
+        note_missing(
+            block,
+            state,
+            self.probes.iter().map(|Probe { to, data, gas }| (*to, data.clone(), *gas)),
+        )
     }
 
     async fn run(&mut self, fetches: Vec<Fetch>) -> Result<(), ChainDeny> {

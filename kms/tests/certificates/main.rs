@@ -2,6 +2,7 @@
 #![allow(non_snake_case, missing_docs, clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used)]
 
 mod csr;
+mod issued;
 mod rogue;
 
 use std::collections::BTreeSet;

@@ -31,7 +31,8 @@ impl Case<'_> {
         let Some(witness) = decision.evidence.witness else {
             return self.without_witness(decision, who);
         };
-        let judge = self.judge()?;
+        let policy = self.policy()?;
+        let judge = &policy.judge;
         let outcome = match self.witness(witness)? {
             Err(deny) => denied(&deny.lift()),
             Ok(witness) => match app.conclude_from(judge.anchor(), &witness) {
@@ -60,7 +61,8 @@ impl Case<'_> {
 
     /// Everything before the chain.
     pub(super) fn attest(&self, decision: &Decision) -> Result<Result<AttestedApp, Unattested>, Gap> {
-        let judge = self.judge()?;
+        let policy = self.policy()?;
+        let judge = &policy.judge;
         let evidence = &decision.evidence;
         let binding = bound(decision)?;
         let quote = self.need("quote", evidence.quote)?;
@@ -119,7 +121,7 @@ impl Case<'_> {
     /// The chain's witness, read strictly; what cannot be read proves nothing, and says with which code.
     pub(super) fn witness(&self, id: BlobId) -> Result<Result<Witness, ChainDeny>, Gap> {
         let bytes = self.need("chain witness", Some(id))?;
-        Ok(Witness::decode(&bytes))
+        Ok(Witness::decode_with(&bytes, &self.replayer.codes))
     }
 }
 

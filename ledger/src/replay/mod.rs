@@ -27,7 +27,8 @@ mod started;
 use std::sync::Arc;
 
 use kms_attestation::{CheckedCollateral, Collateral, DenyReason, RootOfTrust, Verifier};
-use kms_verdict::policy_document::PolicyDocument;
+use kms_chain::KnownCodes;
+use kms_verdict::policy_document::{CertificateTerms, PolicyDocument};
 use kms_verdict::{Denial, Judge};
 
 pub use self::archive::{Archive, no_blob, no_record};
@@ -54,8 +55,16 @@ pub struct Replayer {
     /// One for all policies, so that each platform is remembered once.
     verifier: Arc<Verifier>,
     log: Option<LogIdentity>,
-    judges: Cache<Judge>,
+    policies: Cache<Policy>,
     collaterals: Cache<Result<Arc<CheckedCollateral>, DenyReason>>,
+    /// Contracts' codes: most witnesses have the same.
+    codes: KnownCodes,
+}
+
+/// What a policy document says of decisions, and of what is issued.
+struct Policy {
+    judge: Judge,
+    certificates: CertificateTerms,
 }
 
 /// A record that is decided again, and where its evidence is.
@@ -72,7 +81,8 @@ impl Replayer {
     #[must_use]
     pub fn new(root: RootOfTrust, log: Option<LogIdentity>) -> Self {
         let verifier = Arc::new(Verifier::new(root));
-        Self { verifier, log, judges: Cache::new(), collaterals: Cache::new() }
+        let (policies, collaterals, codes) = (Cache::new(), Cache::new(), KnownCodes::default());
+        Self { verifier, log, policies, collaterals, codes }
     }
 
     /// Decides the record at this index again.
@@ -91,9 +101,9 @@ impl Replayer {
         }
     }
 
-    /// The judge by a policy document. A document that cannot be read, or another root of trust, is a gap.
-    fn judge(&self, archive: &dyn Archive, policy: BlobId) -> Result<Arc<Judge>, Gap> {
-        self.judges.get(policy, || {
+    /// What a policy document says. A document that cannot be read, or another root of trust, is a gap.
+    fn policy(&self, archive: &dyn Archive, policy: BlobId) -> Result<Arc<Policy>, Gap> {
+        self.policies.get(policy, || {
             let bytes = archive::fetch(archive, "policy document", policy)?;
             let unreadable = |error: &dyn std::fmt::Display| {
                 Gap::new(ReplayCode::PolicyUnreadable, error, "the document that the node wrote")
@@ -105,7 +115,8 @@ impl Replayer {
                 return Err(Gap::new(ReplayCode::OtherRoot, format_args!("root key {theirs}"), expected));
             }
             let anchor = document.anchor().map_err(|deny| unreadable(&deny))?;
-            Ok(Judge::new(Arc::clone(&self.verifier), document.decision, anchor))
+            let judge = Judge::new(Arc::clone(&self.verifier), document.decision, anchor);
+            Ok(Policy { judge, certificates: document.certificates })
         })
     }
 
@@ -143,8 +154,8 @@ impl Case<'_> {
         }
     }
 
-    fn judge(&self) -> Result<Arc<Judge>, Gap> {
-        self.replayer.judge(self.archive, self.record.node.policy)
+    fn policy(&self) -> Result<Arc<Policy>, Gap> {
+        self.replayer.policy(self.archive, self.record.node.policy)
     }
 
     fn need(&self, what: &str, id: Option<BlobId>) -> Result<Arc<[u8]>, Gap> {

@@ -13,7 +13,8 @@ use crate::record::{Decision, Outcome, Who};
 
 impl Case<'_> {
     pub(super) fn node(self, decision: &Decision) -> Result<Replayed, Replayed> {
-        let (judge, evidence) = (self.judge()?, &decision.evidence);
+        let (policy, evidence) = (self.policy()?, &decision.evidence);
+        let judge = &policy.judge;
         if evidence.collateral.is_none() {
             return self.for_want_of_collateral(decision);
         }
@@ -22,7 +23,7 @@ impl Case<'_> {
         let collateral = self.replayer.collateral(self.archive, evidence.collateral)?;
         let circumstances =
             Circumstances { now: self.record.time, out_of_date_since: decision.out_of_date_since };
-        let node = match authenticate(&judge, &certificate, &manifest, collateral, circumstances) {
+        let node = match authenticate(judge, &certificate, &manifest, collateral, circumstances) {
             Ok(node) => node,
             Err(reason) => return self.compare(decision, Who::Unknown, refused(reason)),
         };

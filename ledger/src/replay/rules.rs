@@ -20,12 +20,19 @@ pub struct RuleChange {
     /// What changed, in a sentence for an auditor.
     pub what: &'static str,
     /// The codes that records of older rules may have instead of today's, or today's instead of theirs; `allow` for an
-    /// answer that was or is none of a denial.
+    /// answer that was or is none of a denial, `certificate` for what was issued with it.
     pub codes: &'static [&'static str],
 }
 
+/// The name of what an issued certificate says, among codes.
+pub(super) const CERTIFICATE: &str = "certificate";
+
 /// Every change since version 1, in order.
-pub const RULE_CHANGES: &[RuleChange] = &[];
+pub const RULE_CHANGES: &[RuleChange] = &[RuleChange {
+    version: 2,
+    what: "An app's certificate says only what the app, the time and the policy give; before, it was enough that there is one.",
+    codes: &[CERTIFICATE],
+}];
 
 /// Refused with `replay-rules-unknown` where the record was decided by rules of the future, or of no version.
 pub(super) fn check(recorded: u32) -> Result<(), Gap> {

@@ -60,14 +60,14 @@ impl Case<'_> {
         if let Some(key) = log.key.filter(|key| *key != started.log_key) {
             return Err(Replayed::different("log_key", hex::encode(started.log_key), hex::encode(key)));
         }
-        let (judge, evidence) = (self.judge()?, &started.evidence);
+        let (policy, evidence) = (self.policy()?, &started.evidence);
         let quote = self.need("quote", evidence.quote)?;
         let manifest = self.need("OS-image manifest", evidence.os_image_manifest)?;
         let (collateral, now) = self.start_collateral(started)?;
         let collateral = self.replayer.collateral(self.archive, Some(collateral))?;
         let expected = log_key_report_data(&log.origin, &started.log_key);
         let genuine = collateral.and_then(|collateral| {
-            authenticate(judge.verifier(), &quote, &manifest, expected, &collateral, now)
+            authenticate(policy.judge.verifier(), &quote, &manifest, expected, &collateral, now)
         });
         let genuine = genuine.map_err(|reason| {
             Replayed::different("evidence", reason, "a genuine quote of this node over its log's key")

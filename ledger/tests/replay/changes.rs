@@ -8,14 +8,14 @@ use crate::{name, scene};
 
 /// The release among [`Scene::one_of_each`], the certificate, a denial by evidence, by the node, by the chain.
 const RELEASE: u64 = 2;
-const CERTIFICATE: u64 = 3;
+pub(crate) const CERTIFICATE: u64 = 3;
 const BY_EVIDENCE: u64 = 4;
 const BY_NODE: u64 = 6;
 const BY_CHAIN: u64 = 9;
 
 type Change = fn(&mut Decision);
 
-fn at(scene: &Scene, index: u64) -> String {
+pub(crate) fn at(scene: &Scene, index: u64) -> String {
     name(&scene.replayer().replay(scene, index, &scene.records[usize::try_from(index).unwrap()]))
 }
 
@@ -154,6 +154,37 @@ fn blob__should_be_noticed_with_any_byte_changed() {
         scene.blobs.insert(id, genuine);
     }
     assert_eq!(at(&scene, RELEASE), "identical");
+}
+
+#[test]
+fn code__should_be_noticed_with_a_byte_changed_by_a_replayer_that_knows_the_code() {
+    let mut scene = scene();
+    let replayer = scene.replayer();
+    let at = |scene: &Scene| name(&replayer.replay(scene, RELEASE, &scene.records[2]));
+    assert_eq!(at(&scene), "identical");
+    let genuine = scene.decision(RELEASE).evidence.witness.unwrap();
+    let bytes = scene.blobs[&genuine].to_vec();
+    // Both contracts' codes end the witness: each begins alike, and ends in thousands of the same byte.
+    let ends: Vec<_> = (0..bytes.len() - 500).filter(|at| bytes[*at..at + 500] == [0x5b; 500]).collect();
+    assert!(ends.len() > 3000);
+    let mut missing = 0;
+    for (byte, flip) in [ends[0], ends[ends.len() / 2], ends[ends.len() - 1], bytes.len() - 1]
+        .into_iter()
+        .flat_map(|byte| [(byte, 0x40), (byte, 0x80)])
+    {
+        let mut changed = bytes.clone();
+        changed[byte] ^= flip;
+        let id = scene.replace(changed);
+        scene.change(RELEASE, |it| it.evidence.witness = id);
+        let found = at(&scene);
+        assert!(found.starts_with("different outcome"), "{byte}: {found}");
+        // A code that stands no longer in its order is refused before.
+        assert!(found.contains("code-missing") || found.contains("witness-not-canonical"), "{byte}: {found}");
+        missing += usize::from(found.contains("code-missing"));
+        scene.change(RELEASE, |it| it.evidence.witness = Some(genuine));
+        assert_eq!(at(&scene), "identical");
+    }
+    assert!(missing >= 4, "{missing}");
 }
 
 #[test]

@@ -8,6 +8,7 @@
     clippy::unwrap_used
 )]
 
+mod certificate;
 mod changes;
 mod many;
 mod parts;

@@ -5,6 +5,7 @@
 #![allow(dead_code, unreachable_pub, clippy::needless_pass_by_value)]
 
 pub mod folder;
+pub mod leaf;
 #[path = "../../../chain/src/testing/world.rs"]
 mod world;
 
@@ -36,6 +37,7 @@ use kms_verdict::{
 };
 use rcgen::{CertificateParams, CustomExtension, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData as _};
 
+use self::leaf::Leaf;
 use self::world::World;
 
 /// The time of the first record, in Unix seconds.
@@ -349,12 +351,10 @@ impl Scene {
             Ok(said) => Outcome::allow(Subject::AppCertificate, said),
             Err(deny) => Outcome::deny(deny),
         };
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
-        let name = format!("{}.kms.internal", cvm.spec.app_id);
-        let leaf = CertificateParams::new(vec![name]).unwrap().self_signed(&key).unwrap();
+        let leaf = Leaf::of(&cvm.spec.app_id, self.time).sign();
         let evidence = Evidence {
             witness: self.keep(witness_blob(&witness)),
-            certificate: said.is_ok().then(|| self.keep(Blob::new(leaf.der().to_vec()))).flatten(),
+            certificate: said.is_ok().then(|| self.keep(Blob::new(leaf))).flatten(),
             ..Evidence::default()
         };
         self.decided(Decision {
