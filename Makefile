@@ -78,16 +78,13 @@ licences: $(CARGO_DENY) ## Banned crates, licences and sources of all dependenci
 advisories: $(CARGO_DENY) ## Known vulnerabilities of dependencies; fetches the RustSec database.
 	$(CARGO_DENY) --all-features check advisories
 
+# One build for all benches, and for the node and its load: all have the features and the optimisation of a release.
 .PHONY: bench
 bench: $(NPM_INSTALLED) ## Measure, as ratios within one run; fails when a promised ratio is missed.
-	cargo bench --locked -p kms-attestation --bench verify
-	cargo bench --locked -p kms-chain --bench replay
-	cargo bench --locked -p kms-ledger --bench append
-	cargo bench --locked -p kms-ledger --bench audit
+	cargo bench --locked --workspace --all-features --bench verify --bench replay --bench append --bench audit
 
-# One build for the node and its load, so that both have the features and the optimisation of a release.
 .PHONY: bench-node
-bench-node: $(NPM_INSTALLED) ## Measure what a release costs a node, next to the arithmetic it cannot avoid; about a minute.
+bench-node: $(NPM_INSTALLED) ## Measure what a release costs a node, next to the arithmetic it cannot avoid; about two minutes.
 	cargo build --locked --workspace --all-features --release --bins --bench node
 	cargo bench --locked --workspace --all-features --bench node
 

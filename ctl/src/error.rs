@@ -12,7 +12,7 @@ use kms_ledger::audit_bundle::BundleRefusal;
 use kms_ledger::refusal::LedgerRefusal;
 use kms_ledger::replay::{Gap, ReplayCode};
 
-use crate::audit::OpenError;
+use crate::audit::{MirrorError, OpenError};
 use crate::compose::ComposeError;
 use crate::env::EnvCommandError;
 use crate::outcome::{Exit, Outcome};
@@ -84,6 +84,9 @@ pub(crate) enum CtlError {
     /// A receipt does not hold.
     #[error("{}: {refusal}; {fix}", .path.display(), fix = .refusal.code.fix())]
     Receipt { path: PathBuf, refusal: LedgerRefusal },
+    /// A log is not mirrored.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
     /// A bundle has no tiles to make other proofs of.
     #[error("this is a bundle already; export from the log's files")]
     ExportOfBundle,
@@ -95,7 +98,13 @@ pub(crate) enum CtlError {
     WatchOfBundle,
     /// A file holds no certificates.
     #[error("{} holds no certificate in PEM or DER", .path.display())]
-    Roots { path: PathBuf },
+    Certificates { path: PathBuf },
+    /// A file holds no private key.
+    #[error("{} holds no private key in PEM (BEGIN PRIVATE KEY, EC PRIVATE KEY or RSA PRIVATE KEY)", .path.display())]
+    ClientKey { path: PathBuf },
+    /// A client's certificate and key cannot be used together.
+    #[error("--client-cert {}, --client-key {}: {refusal}; {fix}", .certificate.display(), .key.display(), fix = .refusal.code.fix())]
+    Client { certificate: PathBuf, key: PathBuf, refusal: LedgerRefusal },
     /// An owner's command was not carried out.
     #[error(transparent)]
     Owner(#[from] OwnerError),
@@ -115,6 +124,7 @@ impl CtlError {
                 Exit::Refused
             }
             Self::Audit(error) => error.exit(),
+            Self::Mirror(error) => error.exit(),
             Self::Gap(gap) => match gap.code {
                 ReplayCode::BlobDamaged | ReplayCode::RecordUnproven => Exit::Refused,
                 ReplayCode::RecordMissing => Exit::Usage,

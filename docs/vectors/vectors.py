@@ -108,6 +108,7 @@ def key_vectors(epoch):
         ("app_signing", k256, "app-signing", APP),
         ("app_ca", p256, "app-ca", APP),
         ("node_log", edwards, "node-log", b"", b"", NODE_ID),
+        ("node_journal", plain, "node-journal", b"", b"", NODE_ID),
         ("root_ca", p256, "root-ca"),
         ("root_signer", k256, "root-signer"),
     ]

@@ -8,7 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
@@ -25,7 +25,7 @@ use kms_chain::{Anchor, ContractReader, Rpc, RpcLimits};
 use kms_ledger::note::LogKey;
 use kms_ledger::record::RootOrigin;
 use kms_ledger::serve::Blobs;
-use kms_ledger::store::{Store, StoreFault, StoreOptions};
+use kms_ledger::store::{Store, StoreFault, StoreKeys, StoreOptions};
 use kms_verdict::Judge;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -34,7 +34,7 @@ use zeroize::Zeroizing;
 use crate::config::ledger::Auditors;
 use crate::config::{Config, RootSource};
 use crate::hardening::{Hardened, HardeningError};
-use crate::keys::{CertificateDeny, KeyError, NodeLogKey, RootKeys, RootSecret};
+use crate::keys::{CertificateDeny, KeyError, RootKeys, RootSecret};
 use crate::metrics::{Measured, Metrics};
 use crate::node::certificate::{Issuer, NodeCertificate};
 use crate::node::history::History;
@@ -135,39 +135,31 @@ pub async fn assemble(
     fs::create_dir_all(state).map_err(file("make the folder", state))?;
     let (root_origin, root) = root_secret(&config.root, hardened)?;
     let root = root.keys()?;
-    let manifest_path = &config.node.os_image_manifest;
-    let os_image_manifest = read_bounded(manifest_path).map_err(file("read", manifest_path))?;
+    let os_image_manifest = os_image_manifest(config)?;
     let certificate_policy = config.certificates.policy()?;
     let terms = config.certificates.terms(config.listen.server_names.clone());
-    let platform = Platform::detect(&config.node.platform).await;
-    let platform = platform.map_err(|error| unusable(format_args!("{}; {}", error.found(), error.fix())))?;
+    let platform = platform(config).await?;
     let collateral = collateral(config)?;
     let anchor = config.anchor().map_err(unusable)?;
     let chain = contract_reader(config, anchor.clone())?;
-    let trust = config.attestation.root_of_trust().map_err(unusable)?;
-    let judge = Judge::new(Verifier::new(trust), config.policy.clone(), anchor);
+    let judge = judge(config, anchor)?;
     let issuer =
         Issuer { root: &root, policy: &certificate_policy, names: &terms.names, lifetime: terms.lifetime };
     let now = collateral.now();
     let certificate = issuer.issue(&platform, now).await.map_err(StartError::Refused)?;
     let stamp = stamp(config, &root, &certificate)?;
-    let log_key = root.node_log_key(&config.node.name)?;
-    let log =
-        LogIdentity::attest(&platform, log_origin(config), &log_key).await.map_err(StartError::Refused)?;
-    let OpenLog { store, witnesses, rounds } = open_log(config, &log, log_key, &collateral).await?;
+    let OpenLog { log, store, witnesses, rounds } = open_log(config, &root, &platform, &collateral).await?;
     let history = state.join("platforms.json");
     let (limits, cores) = (&config.limits, available_parallelism().unwrap_or(NonZeroUsize::MIN));
     let metrics = Arc::<Metrics>::default();
+    let guarded = Guarded::new(door(Arc::clone(&store)), Arc::clone(&witnesses));
     let node = Node {
         judge: Arc::new(judge),
         certificate_policy,
         collateral,
         chain,
         history: History::open(&history).map_err(file("read", &history))?,
-        recorder: Measured::new(
-            Arc::new(Guarded::new(door(Arc::clone(&store)), Arc::clone(&witnesses))),
-            Arc::clone(&metrics),
-        ),
+        recorder: Measured::new(Arc::new(guarded), Arc::clone(&metrics)),
         stamp,
         books: Arc::new(Books::new(now, Arc::clone(&metrics))),
         identities: config.ledger.identities,
@@ -202,6 +194,7 @@ fn stamp(config: &Config, root: &RootKeys, own: &NodeCertificate) -> Result<Stam
 
 /// The log, and those who watch it.
 struct OpenLog {
+    log: LogIdentity,
     store: Arc<Store>,
     witnesses: Arc<Witnesses>,
     rounds: Option<Rounds>,
@@ -210,27 +203,39 @@ struct OpenLog {
 /// Opens the log, and asks its witnesses whether it is the one that they know, before anything is added to it.
 async fn open_log(
     config: &Config,
-    log: &LogIdentity,
-    log_key: NodeLogKey,
+    root: &RootKeys,
+    platform: &Platform,
     collateral: &CollateralCache,
 ) -> Result<OpenLog, StartError> {
-    let options = store_options(config, log.origin.clone());
-    let (store, opened) = Store::open(&config.ledger.folder, Box::new(log_key), options)?;
+    let (name, origin) = (&config.node.name, log_origin(config));
+    let (signer, journal) = (root.node_log_key(name)?, root.node_journal_key(name)?);
+    let log = LogIdentity::attest(platform, origin.clone(), &signer).await.map_err(StartError::Refused)?;
+    let folder = log_folder(&config.ledger.folder, &config.root, &log.public_key);
+    let keys = StoreKeys { signer: Box::new(signer), journal };
+    let (store, opened) = Store::open(&folder, keys, store_options(config, origin))?;
     tracing::info!(?opened, "the log of decisions");
     let store = Arc::new(store);
     let terms = config.ledger.witnesses.as_ref();
     let witnesses = Arc::new(Witnesses::new(terms, opened.size));
-    let Some(terms) = terms else { return Ok(OpenLog { store, witnesses, rounds: None }) };
+    let Some(terms) = terms else { return Ok(OpenLog { log, store, witnesses, rounds: None }) };
     let key = LogKey::new(log.origin.parse().map_err(unusable)?, log.public_key);
     let rounds = Rounds::new(terms, Arc::clone(&store), &key, Arc::clone(&witnesses));
     let mut rounds = rounds.map_err(unusable)?;
     rounds.first(|| collateral.now()).await;
-    Ok(OpenLog { store, witnesses, rounds: Some(rounds) })
+    Ok(OpenLog { log, store, witnesses, rounds: Some(rounds) })
 }
 
 /// The log's name: which node of which KMS.
 fn log_origin(config: &Config) -> String {
     format!("{}/onchain-kms/{}/{:#x}", config.node.name, config.chain.chain_id, config.chain.contract)
+}
+
+/// Where the log is. A log belongs to its key: a root that is made at each start begins a log of its own, beside the others.
+fn log_folder(folder: &Path, root: &RootSource, key: &[u8; 32]) -> PathBuf {
+    match root {
+        RootSource::Generate => folder.join(hex::encode(key)),
+        RootSource::InsecureFile(_) => folder.to_owned(),
+    }
 }
 
 fn store_options(config: &Config, origin: String) -> StoreOptions {
@@ -272,6 +277,21 @@ fn file(what: &'static str, path: &Path) -> impl Fn(std::io::Error) -> StartErro
 
 fn unusable(what: impl std::fmt::Display) -> StartError {
     StartError::Config(what.to_string())
+}
+
+fn judge(config: &Config, anchor: Anchor) -> Result<Judge, StartError> {
+    let trust = config.attestation.root_of_trust().map_err(unusable)?;
+    Ok(Judge::new(Verifier::new(trust), config.policy.clone(), anchor))
+}
+
+async fn platform(config: &Config) -> Result<Platform, StartError> {
+    let platform = Platform::detect(&config.node.platform).await;
+    platform.map_err(|error| unusable(format_args!("{}; {}", error.found(), error.fix())))
+}
+
+fn os_image_manifest(config: &Config) -> Result<Vec<u8>, StartError> {
+    let path = &config.node.os_image_manifest;
+    read_bounded(path).map_err(file("read", path))
 }
 
 fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
@@ -328,4 +348,18 @@ fn insecure_root_file(path: &Path, hardened: &Hardened) -> Result<RootSecret, St
         return Err(refused());
     }
     Ok(RootSecret::from_secret(RootEpoch(0), secret, hardened)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_folder__should_be_a_logs_own_where_its_root_is_made_anew_at_each_start() {
+        let (folder, key) = (Path::new("/ledger"), [0xab; 32]);
+        let own = PathBuf::from("/ledger").join("ab".repeat(32));
+        assert_eq!(log_folder(folder, &RootSource::Generate, &key), own);
+        let file = RootSource::InsecureFile("root.hex".into());
+        assert_eq!(log_folder(folder, &file, &key), folder);
+    }
 }

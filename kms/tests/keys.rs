@@ -9,6 +9,7 @@ use kms_attestation::ratls::subject_public_key_info;
 use kms_client::secret::Secret;
 use kms_client::signature::{AppKeyStatement, EnvKeyStatement, Freshness};
 use kms_ledger::note::LogSigner as _;
+use kms_ledger::store::{JournalKey, Store, StoreKeys, StoreOptions};
 use kms_node::hardening::{Hardened, MemoryLocking, harden};
 use kms_node::keys::{
     AppKeys, AppSigningKey, CertificatePolicy, DnsName, KeyCode, Lifetime, NodeId, NodeLogKey, RootKeys,
@@ -34,6 +35,8 @@ assert_secret!(
     AppKeys,
     AppSigningKey,
     NodeLogKey,
+    JournalKey,
+    StoreKeys,
     kms_node::keys::RootCa,
     kms_node::keys::AppCa,
     kms_client::env::EnvPrivateKey
@@ -205,6 +208,28 @@ fn node_log_key__should_sign_what_ed25519_verifies() {
     assert_ne!(other.public_key(), key.public_key());
     for bad in ["", "A", "a b", "a/b", "ä", &"a".repeat(65)] {
         assert!(NodeId::parse(bad).is_none(), "{bad:?}");
+    }
+}
+
+/// The key shows itself to nobody: a folder that was begun with one is opened with the same alone.
+#[tokio::test]
+async fn node_journal_key__should_be_that_of_the_independent_implementation() {
+    let vectors = vectors();
+    let bytes = |path: &str| <[u8; 32]>::try_from(hex::decode(text(&vectors, path)).unwrap()).unwrap();
+    let node_id = NodeId::parse(text(&vectors, "/node_id")).unwrap();
+    for epoch in 0..2_u32 {
+        let root = root(bytes("/root"), epoch);
+        let folder = tempfile::tempdir().unwrap();
+        let open = |journal: JournalKey| {
+            let keys = StoreKeys { signer: Box::new(root.node_log_key(&node_id).unwrap()), journal };
+            let options = StoreOptions { origin: "log.example".to_owned(), ..StoreOptions::default() };
+            Store::open(folder.path(), keys, options).map(|(store, _)| store)
+        };
+        open(root.node_journal_key(&node_id).unwrap()).unwrap().close().await.unwrap();
+        let mut secret = bytes(&format!("/epochs/{epoch}/keys/node_journal/private"));
+        open(JournalKey::new(&secret)).unwrap().close().await.unwrap();
+        secret[31] ^= 1;
+        assert_eq!(open(JournalKey::new(&secret)).err().unwrap().code.as_str(), "store-forged");
     }
 }
 

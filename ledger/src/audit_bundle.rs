@@ -8,11 +8,12 @@
 //!
 //! The checkpoint is the signed note; the hashes are the inclusion path (RFC 6962) to its root. Entries stand in the order
 //! of their indices, blobs in the order of their names, each once: one bundle has one form. Reading is bounded and proves
-//! nothing: whoever uses a record checks its path first. A blob is found by the name that its bytes have.
+//! nothing: whoever uses a record checks its path first. A blob is found by the name that its bytes have; one that no record
+//! names, where one that a record names is missing, is that one with other bytes.
 //!
 //! Written and read by `kmsctl audit`. Threat: a bundle that shows other records than the log has; hostile bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kms_attestation::refusal::Refusal;
@@ -20,7 +21,8 @@ use kms_attestation::refusal::Refusal;
 use crate::blob::{BlobId, MAX_BLOB_BYTES};
 use crate::checkpoint::Checkpoint;
 use crate::hash::TreeHash;
-use crate::record::MAX_RECORD_BYTES;
+use crate::path::LogPath;
+use crate::record::{MAX_RECORD_BYTES, Record};
 use crate::refusal::{LedgerCode, LedgerRefusal};
 use crate::tree::verify_inclusion;
 
@@ -120,6 +122,28 @@ impl AuditBundle {
         })?;
         verify_inclusion(index, head.size, TreeHash::leaf(&entry.bytes), &entry.path, head.root)?;
         Ok(&entry.bytes)
+    }
+
+    /// The blobs that no record of the bundle names. A record that cannot be read names none.
+    #[must_use]
+    pub fn unnamed(&self) -> BTreeSet<BlobId> {
+        let records = self.entries.values().filter_map(|entry| Record::decode(&entry.bytes).ok());
+        let named: BTreeSet<_> = records.flat_map(|record| record.blobs()).collect();
+        self.blobs.keys().filter(|id| !named.contains(id)).copied().collect()
+    }
+
+    /// A blob that a record names; `unnamed` are the bundle's own. Refused with `blob-missing` where it is not there, and
+    /// with `blob-foreign` where other bytes, which no record names, stand in its place in the order of names.
+    pub fn blob(&self, id: BlobId, unnamed: &BTreeSet<BlobId>) -> Result<Arc<[u8]>, LedgerRefusal> {
+        if let Some(bytes) = self.blobs.get(&id) {
+            return Ok(Arc::clone(bytes));
+        }
+        let before = self.blobs.range(..id).next_back();
+        let beside = before.into_iter().chain(self.blobs.range(id..).next()).map(|(beside, _)| beside);
+        match beside.into_iter().find(|beside| unnamed.contains(beside)) {
+            Some(changed) => Err(LedgerRefusal::new(LedgerCode::BlobForeign, changed, id)),
+            None => Err(LedgerRefusal::new(LedgerCode::BlobMissing, "nothing", LogPath::Blob(id))),
+        }
     }
 }
 

@@ -1,24 +1,29 @@
-//! HTTP requests of readers and of nodes that ask witnesses: bounded in time and size.
+//! HTTP requests of readers, of nodes that ask witnesses, and of mirrors that write to object stores: bounded in time and size.
 //!
 //! HTTP/1.1 on hyper and rustls with ring. Redirects are not followed, nothing is decompressed. TLS hides what is asked and
 //! shows who asks; what comes back is believed for its signatures and proofs alone. Threats: a server that hangs, floods, or
 //! sends a reader elsewhere.
 
 use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::{Method, Request, StatusCode, Uri, header};
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kms_attestation::refusal::sanitise;
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::time::{sleep, timeout};
+use zeroize::Zeroize as _;
 
 use crate::refusal::{LedgerCode, LedgerRefusal};
 
@@ -33,8 +38,11 @@ const RETRY_WAIT: Duration = Duration::from_millis(250);
 /// How long an unused connection is kept.
 const POOL_IDLE: Duration = Duration::from_secs(10);
 const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// How much a server may say of what it refuses, or does not have: object stores say it in XML.
+const MAX_ERROR_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
-const USER_AGENT: &str = concat!("onchain-kms/", env!("CARGO_PKG_VERSION"));
+const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("onchain-kms/", env!("CARGO_PKG_VERSION")));
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 /// Whom a client believes to be a server, and as whom it shows itself.
 #[derive(Debug, Default)]
@@ -45,13 +53,42 @@ pub struct Trust {
     pub identity: Option<Identity>,
 }
 
-/// A certificate chain, leaf first, and its key.
-#[derive(Debug)]
-pub struct Identity {
-    /// The chain.
-    pub chain: Vec<CertificateDer<'static>>,
-    /// The key of the first certificate.
-    pub key: PrivateKeyDer<'static>,
+/// A certificate chain, leaf first, with a key that fits.
+pub struct Identity(Arc<CertifiedKey>);
+
+impl Identity {
+    /// The chain, leaf first, and the leaf's key, whose bytes are wiped. Refused with `log-client-invalid` if one of them is
+    /// unusable, or if the key is another's.
+    pub fn new(
+        chain: Vec<CertificateDer<'static>>,
+        mut key: PrivateKeyDer<'static>,
+    ) -> Result<Self, LedgerRefusal> {
+        let signing = any_supported_type(&key);
+        key.zeroize();
+        let refused = |error: &rustls::Error| {
+            let expected = "a certificate, its chain, and the private key of the first";
+            LedgerRefusal::new(LedgerCode::LogClient, sanitise(&mismatch(error)), expected)
+        };
+        let certified = CertifiedKey::new(chain, signing.map_err(|error| refused(&error))?);
+        // All that ring signs with has a public key to compare: "unknown" would be a key that nobody checked.
+        certified.keys_match().map_err(|error| refused(&error))?;
+        Ok(Self(Arc::new(certified)))
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A certificate comes with its key: nothing of it is shown.
+        f.write_str("Identity")
+    }
+}
+
+fn mismatch(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InconsistentKeys(_) => "a key that is not the certificate's".to_owned(),
+        rustls::Error::NoCertificatesPresented => "no certificate".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// An answer, whatever its status.
@@ -60,13 +97,58 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
+/// Why a request has no answer.
+#[derive(Debug)]
+pub struct NoAnswer {
+    /// How far it came.
+    pub reach: Reach,
+    cause: String,
+}
+
+/// How far a request without an answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// There was no connection: nothing was sent.
+    Unconnected,
+    /// The connection ended, before the answer did.
+    Cut,
+    /// The time was over, before the answer was.
+    Late,
+    /// The answer is larger than it can be.
+    Flooded,
+}
+
+impl NoAnswer {
+    fn new(reach: Reach, error: &(dyn Error + 'static)) -> Self {
+        let causes = std::iter::successors(Some(error), |&error| error.source());
+        let cause = causes.last().map(ToString::to_string).unwrap_or_default();
+        Self { reach, cause: sanitise(&cause) }
+    }
+
+    fn refusal(&self, url: &Uri, max: usize) -> LedgerRefusal {
+        if self.reach == Reach::Flooded {
+            let expected = format!("at most {max} bytes");
+            return LedgerRefusal::new(LedgerCode::LogFileTooLarge, format!("more from {url}"), expected);
+        }
+        LedgerRefusal::new(LedgerCode::LogSource, format!("{url}: {self}"), "an answer")
+    }
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cause)
+    }
+}
+
+impl Error for NoAnswer {}
+
 /// A client.
 #[derive(Debug, Clone)]
-pub(crate) struct Http(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub struct Http(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
 
 impl Http {
     /// Refused with `log-source-invalid` if a certificate or key is unusable.
-    pub(crate) fn new(trust: Trust) -> Result<Self, LedgerRefusal> {
+    pub fn new(trust: Trust) -> Result<Self, LedgerRefusal> {
         let mut tcp = HttpConnector::new();
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         tcp.set_nodelay(true);
@@ -121,19 +203,33 @@ impl Http {
         body: &Bytes,
         max: usize,
     ) -> Result<Answer, LedgerRefusal> {
-        let request = Request::builder()
-            .method(method.clone())
-            .uri(url.clone())
-            .header(header::USER_AGENT, USER_AGENT)
-            .header(header::ACCEPT_ENCODING, "identity")
-            .body(Full::new(body.clone()))
-            .map_err(|error| failed(url, &error))?;
+        let mut request = Request::new(Full::new(body.clone()));
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = url.clone();
+        let answer = self.exchange(request, max).await.map_err(|none| none.refusal(url, max))?;
+        Ok(Answer { status: answer.status(), body: answer.into_body() })
+    }
+
+    /// A request, made once, and its answer, whatever its status. The answer is read whole: at most `max` bytes,
+    /// or, if it is an error, 16 KiB.
+    pub async fn exchange(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        max: usize,
+    ) -> Result<Response<Vec<u8>>, NoAnswer> {
+        request.headers_mut().insert(header::USER_AGENT, USER_AGENT);
+        request.headers_mut().insert(header::ACCEPT_ENCODING, IDENTITY);
         let exchange = async {
-            let answer = self.0.request(request).await.map_err(|error| failed(url, &error))?;
+            let answer = self.0.request(request).await.map_err(|error| {
+                let reach = if error.is_connect() { Reach::Unconnected } else { Reach::Cut };
+                NoAnswer::new(reach, &error)
+            })?;
             let (head, body) = answer.into_parts();
-            Ok(Answer { status: head.status, body: read(url, body, max).await? })
+            let max = if head.status.is_success() { max } else { max.max(MAX_ERROR_BYTES) };
+            Ok(Response::from_parts(head, read(body, max).await?))
         };
-        timeout(REQUEST_TIMEOUT, exchange).await.unwrap_or_else(|late| Err(failed(url, &late)))
+        let late = |late| Err(NoAnswer::new(Reach::Late, &late));
+        timeout(REQUEST_TIMEOUT, exchange).await.unwrap_or_else(late)
     }
 }
 
@@ -152,6 +248,18 @@ pub(crate) fn base(text: &str) -> Result<String, LedgerRefusal> {
     }
 }
 
+/// That an address is one over TLS, where a client shows who it is. Refused with `log-source-invalid`.
+pub(crate) fn secure(base: &str) -> Result<(), LedgerRefusal> {
+    let url: Option<Uri> = base.parse().ok();
+    match url.filter(|url| url.scheme_str() == Some("https")) {
+        Some(_) => Ok(()),
+        None => {
+            let expected = "https://<host>/<path>: a client certificate is shown over TLS alone";
+            Err(LedgerRefusal::quoting(LedgerCode::LogSourceAddress, base, expected))
+        }
+    }
+}
+
 /// A path below an address. Refused with `log-source-invalid`.
 pub(crate) fn below(base: &str, path: &str) -> Result<Uri, LedgerRefusal> {
     let url = format!("{base}/{path}");
@@ -166,43 +274,36 @@ fn tls(trust: Trust) -> Result<ClientConfig, LedgerRefusal> {
     }
     // The provider is named here: another crate in the process must not be able to install one for us.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    // Before TLS 1.3, a client's certificate crosses the network in the clear.
+    let versions =
+        if trust.identity.is_some() { &[&rustls::version::TLS13] } else { rustls::DEFAULT_VERSIONS };
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .map_err(|error| unusable(&error))?
         .with_root_certificates(roots);
-    match trust.identity {
-        None => Ok(builder.with_no_client_auth()),
-        Some(Identity { chain, key }) => {
-            builder.with_client_auth_cert(chain, key).map_err(|error| unusable(&error))
+    Ok(match trust.identity {
+        None => builder.with_no_client_auth(),
+        Some(Identity(certified)) => {
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
         }
-    }
+    })
 }
 
 fn unusable(error: &rustls::Error) -> LedgerRefusal {
     let found = sanitise(&error.to_string());
-    LedgerRefusal::new(LedgerCode::LogSourceAddress, found, "certificates and a key that fit")
+    LedgerRefusal::new(LedgerCode::LogSourceAddress, found, "certificates of servers' CAs")
 }
 
-async fn read(url: &Uri, mut body: Incoming, max: usize) -> Result<Vec<u8>, LedgerRefusal> {
+async fn read(mut body: Incoming, max: usize) -> Result<Vec<u8>, NoAnswer> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let mut bytes = Vec::with_capacity(announced.min(max));
     while let Some(frame) = body.frame().await {
-        let data = frame.map_err(|error| failed(url, &error))?.into_data().unwrap_or_default();
+        let frame = frame.map_err(|error| NoAnswer::new(Reach::Cut, &error))?;
+        let data = frame.into_data().unwrap_or_default();
         if bytes.len() + data.len() > max {
-            let expected = format!("at most {max} bytes");
-            return Err(LedgerRefusal::new(
-                LedgerCode::LogFileTooLarge,
-                format!("more from {url}"),
-                expected,
-            ));
+            return Err(NoAnswer { reach: Reach::Flooded, cause: format!("more than {max} bytes") });
         }
         bytes.extend_from_slice(&data);
     }
     Ok(bytes)
-}
-
-fn failed(url: &Uri, error: &(dyn Error + 'static)) -> LedgerRefusal {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    let cause = causes.last().map(ToString::to_string).unwrap_or_default();
-    LedgerRefusal::new(LedgerCode::LogSource, format!("{url}: {}", sanitise(&cause)), "an answer")
 }

@@ -46,6 +46,24 @@ impl LogPath {
             },
         }
     }
+
+    /// The content type that it is served with, and kept with in an object store.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Checkpoint | Self::Witnessed | Self::Pruned => "text/plain; charset=utf-8",
+            Self::Tile(_) | Self::Blob(_) => "application/octet-stream",
+        }
+    }
+
+    /// How caches may keep it: what never changes for a year, the rest for no time.
+    #[must_use]
+    pub const fn cache_control(self) -> &'static str {
+        match self {
+            Self::Checkpoint | Self::Witnessed | Self::Pruned => "no-cache",
+            Self::Tile(_) | Self::Blob(_) => "public, max-age=31536000, immutable",
+        }
+    }
 }
 
 impl fmt::Display for LogPath {

@@ -80,6 +80,15 @@ kms_attestation::deny_codes! {
         StoreFormat = "store-format", Node,
             "The folder belongs to another log, or was written by other software.",
             "Give the node the folder of its own log, or an empty one for a new log.";
+        StoreKey = "store-key", Node,
+            "The log in the folder was not signed by this node's key.",
+            "A log belongs to one key: give the node the root that the log was begun with, or another folder for a log of its own. If the root is the same, keep a copy: somebody exchanged the log.";
+        StoreForged = "store-forged", Evidence,
+            "The journal on the log's disk holds what this node did not write there.",
+            "Keep a copy of the folder, and find out who writes to the node's disk; then restore a copy of your own, or begin a new log in another folder.";
+        StoreBehind = "store-behind", Node,
+            "Publication of the log does not go on, and too much waits for it: nothing more is recorded.",
+            "See why publication fails: the node's log says it. Nothing needs a restart.";
         StoreDamaged = "store-damaged", Evidence,
             "What is on the log's disk is not what was written there.",
             "Keep a copy of the folder, compare it with a mirror of the log, and repair the disk; then restore the copy or begin a new log under another name.";
@@ -119,6 +128,9 @@ kms_attestation::deny_codes! {
         LogServer = "log-server-invalid", Node,
             "The log cannot be served with these certificates.",
             "Give a certificate chain with its key, and the CA of the auditors' certificates.";
+        LogClient = "log-client-invalid", Request,
+            "The client cannot show itself with this certificate and key.",
+            "Give the certificate that the operator's CA has issued, and the private key that it was made for.";
         WitnessRequest = "witness-request-malformed", Request,
             "This is no request to a witness.",
             "Ask as c2sp.org/tlog-witness says.";

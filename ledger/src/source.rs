@@ -13,7 +13,7 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
-use crate::http::{Http, Trust, base, below};
+use crate::http::{Http, Trust, base, below, secure};
 use crate::path::LogPath;
 use crate::refusal::{LedgerCode, LedgerRefusal};
 
@@ -37,9 +37,14 @@ impl Source {
         Self(Kind::Folder(folder.into()))
     }
 
-    /// A log on the web: `http` or `https`, and the path that its files are below. Refused with `log-source-invalid`.
+    /// A log on the web: `http` or `https`, and the path that its files are below; `https` alone for
+    /// a client with a certificate. Refused with `log-source-invalid`.
     pub fn web(url: &str, trust: Trust) -> Result<Self, LedgerRefusal> {
-        Ok(Self(Kind::Web { base: base(url)?, http: Box::new(Http::new(trust)?), patience: PATIENCE }))
+        let base = base(url)?;
+        if trust.identity.is_some() {
+            secure(&base)?;
+        }
+        Ok(Self(Kind::Web { base, http: Box::new(Http::new(trust)?), patience: PATIENCE }))
     }
 
     /// A URL if it begins like one, otherwise a folder. Refused with `log-source-invalid`.

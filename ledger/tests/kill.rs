@@ -23,7 +23,7 @@ use kms_ledger::blob::Part;
 use kms_ledger::blob_file::{self, BlobFile};
 use kms_ledger::hash::TreeHash;
 use kms_ledger::note::{LogKey, LogSigner};
-use kms_ledger::store::{Entry, Priority, StoreOptions};
+use kms_ledger::store::{Entry, JournalKey, Priority, StoreKeys, StoreOptions};
 use kms_ledger::tree::{Edge, Tile, TileKind, decode_bundle};
 use kms_ledger::{Blob, BlobId, SignedCheckpoint, Store};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
@@ -56,6 +56,10 @@ impl LogSigner for Signer {
     }
 }
 
+fn keys() -> StoreKeys {
+    StoreKeys { signer: Box::new(Signer::new()), journal: JournalKey::new(&[3; 32]) }
+}
+
 fn options() -> StoreOptions {
     StoreOptions {
         origin: ORIGIN.to_owned(),
@@ -80,7 +84,7 @@ fn entry(number: u64) -> Entry {
 #[ignore = "the process that is killed"]
 async fn child() {
     let folder = std::env::var_os(FOLDER).unwrap();
-    let (store, opened) = Store::open(Path::new(&folder), Box::new(Signer::new()), options()).unwrap();
+    let (store, opened) = Store::open(Path::new(&folder), keys(), options()).unwrap();
     say(&format!("opened {} {}", opened.size, opened.torn_bytes));
     let store = Arc::new(store);
     let start = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap();
@@ -191,7 +195,7 @@ fn kill_often(seed: u64) -> (u64, usize, u64) {
         acknowledged.hear(&run_and_kill(folder.path(), delay));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let (store, _) = Store::open(folder.path(), Box::new(Signer::new()), options()).unwrap();
+    let (store, _) = Store::open(folder.path(), keys(), options()).unwrap();
     runtime.block_on(store.close()).unwrap();
     (check(folder.path(), &acknowledged), acknowledged.leaves.len(), acknowledged.torn)
 }

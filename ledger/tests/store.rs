@@ -9,7 +9,7 @@
 )]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +18,11 @@ use kms_ledger::blob::MAX_BLOB_BYTES;
 use kms_ledger::hash::TreeHash;
 use kms_ledger::note::{LogKey, LogSigner};
 use kms_ledger::record::{Event, NodeStamp};
-use kms_ledger::store::{Appended, Before, Entry, Opened, Priority, StoreFault, StoreOptions};
+use kms_ledger::store::{
+    Appended, Before, Entry, JournalKey, Opened, Priority, StoreFault, StoreKeys, StoreOptions,
+};
 use kms_ledger::tree::{verify_consistency, verify_inclusion};
-use kms_ledger::{Blob, BlobId, LogPath, LogReader, Record, SignedCheckpoint, Source, Store, blob_file};
+use kms_ledger::{Blob, BlobId, LogPath, LogReader, Record, Source, Store, blob_file};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 const ORIGIN: &str = "log.example/store";
@@ -43,12 +45,16 @@ impl LogSigner for Signer {
     }
 }
 
+fn keys(seed: u8) -> StoreKeys {
+    StoreKeys { signer: Box::new(Signer::new(seed)), journal: JournalKey::new(&[seed; 32]) }
+}
+
 fn options() -> StoreOptions {
     StoreOptions { origin: ORIGIN.to_owned(), reserve_bytes: 0, ..StoreOptions::default() }
 }
 
 fn try_open(folder: &Path, options: StoreOptions) -> Result<(Store, Opened), StoreFault> {
-    Store::open(folder, Box::new(Signer::new(1)), options)
+    Store::open(folder, keys(1), options)
 }
 
 fn open(folder: &Path) -> Store {
@@ -229,16 +235,58 @@ async fn open__should_refuse_a_folder_that_is_open_and_take_it_once_it_is_closed
 }
 
 #[tokio::test]
-async fn open__should_sign_the_same_tree_again_when_the_key_is_another() {
+async fn open__should_refuse_a_log_that_another_key_signed() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     store.append(entry(0)).await.unwrap();
     store.close().await.unwrap();
-    let other = Signer::new(2);
-    let key = LogKey::new(ORIGIN.parse().unwrap(), other.public_key());
-    let (store, opened) = Store::open(folder.path(), Box::new(other), options()).unwrap();
-    assert_eq!(opened.size, 1);
-    let bytes = fs::read(store.log_folder().join("checkpoint")).unwrap();
-    assert_eq!(SignedCheckpoint::open(&bytes, &key).unwrap(), *store.checkpoint());
+    let before = fs::read(folder.path().join("log/checkpoint")).unwrap();
+    let refused = Store::open(folder.path(), keys(2), options()).err().unwrap();
+    assert_eq!(refused.code.as_str(), "store-key");
+    assert!(refused.found.contains("log/checkpoint"), "{refused}");
+    assert_eq!(fs::read(folder.path().join("log/checkpoint")).unwrap(), before);
+    assert_eq!(try_open(folder.path(), options()).unwrap().1.size, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn append__should_wait_for_publication_when_too_much_is_not_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let bound = 8 * 1024;
+    let seldom = Duration::from_hours(1);
+    let options = StoreOptions { publish_every: seldom, backlog_bytes: bound, ..options() };
+    let (store, _) = try_open(folder.path(), options).unwrap();
+    // The thread publishes once when it starts: the bound is what publishes from here on.
+    store.publish().await.unwrap();
+    for number in 0..100 {
+        store.append(entry(number)).await.unwrap();
+        assert!(store.state().backlog_bytes < bound + 1024, "{:?}", store.state());
+    }
+    assert!(store.state().published > 50, "{:?}", store.state());
+    store.close().await.unwrap();
+}
+
+/// A file that a host changes while the store runs, with the whole of it as it was.
+fn change_journal(folder: &Path, change: impl FnOnce(&mut Vec<u8>)) -> (PathBuf, Vec<u8>) {
+    let path = folder.join("journal/0000000000000000");
+    let whole = fs::read(&path).unwrap();
+    let mut bytes = whole.clone();
+    change(&mut bytes);
+    fs::write(&path, bytes).unwrap();
+    (path, whole)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn append__should_be_refused_once_the_journal_was_changed_and_go_on_when_it_is_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = StoreOptions { publish_every: Duration::from_hours(1), ..options() };
+    let (store, _) = try_open(folder.path(), options).unwrap();
+    store.publish().await.unwrap();
+    store.append(entry(0)).await.unwrap();
+    let (path, whole) = change_journal(folder.path(), |bytes| bytes[150] ^= 1);
+    assert_eq!(store.publish().await.unwrap_err().code.as_str(), "store-damaged");
+    assert_eq!(store.append(entry(1)).await.unwrap_err().code.as_str(), "store-damaged");
+    fs::write(path, whole).unwrap();
+    store.publish().await.unwrap();
+    assert_eq!(store.append(entry(1)).await.unwrap().index, 1);
     store.close().await.unwrap();
 }

@@ -34,6 +34,7 @@ pub mod node;
 pub mod process;
 pub mod provider;
 pub mod relay;
+pub mod s3;
 pub mod simulated;
 pub mod wire;
 pub mod witness;

@@ -147,6 +147,13 @@ impl Node {
         address.expect("a node with ledger.address")
     }
 
+    /// Where its log and evidence are served to auditors, if they are.
+    pub fn auditors_address(&self) -> SocketAddr {
+        let said = self.process.said();
+        let address = said.lines().find_map(|line| address_in(line, "serving auditors"));
+        address.expect("a node with ledger.auditors")
+    }
+
     /// Its process.
     pub fn process(&self) -> &Process {
         &self.process
@@ -179,6 +186,12 @@ impl Node {
         settings.push(format!("listen.address={}", self.address));
         self.process = self.run.process(self.folder.path(), &settings);
         self.process.await_line(START, listening);
+    }
+
+    /// Starts it again where it was, though it cannot start; its exit code and its words.
+    pub fn fail_to_restart(&mut self) -> (ExitStatus, String) {
+        self.process.kill();
+        self.run.process(self.folder.path(), &self.settings).await_end(START)
     }
 
     /// Asks it to stop; its exit code.

@@ -10,6 +10,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use alloy::primitives::{Address, B256, Bytes};
 use alloy::rpc::types::{Log, TransactionReceipt};
@@ -50,6 +51,9 @@ pub(crate) struct Anvil {
     process: Child,
     port: u16,
     accounts: Vec<Address>,
+    /// Held while a transaction is sent: anvil chooses the nonce of one before it has the other in its pool, so that two at
+    /// once from one account would get the same.
+    sending: Mutex<()>,
 }
 
 impl Drop for Anvil {
@@ -75,7 +79,7 @@ impl Anvil {
             .spawn()
             .expect("anvil starts");
         let port = listening_port(&mut process);
-        let mut anvil = Self { process, port, accounts: Vec::new() };
+        let mut anvil = Self { process, port, accounts: Vec::new(), sending: Mutex::new(()) };
         anvil.accounts = anvil.expect("eth_accounts", &json!([]));
         anvil
     }
@@ -183,7 +187,10 @@ impl Anvil {
     /// Any transaction.
     pub(crate) fn transact(&self, transaction: &Value) -> Result<TransactionReceipt, RpcError> {
         self.request("eth_call", &json!([transaction, "latest"]))?;
-        let hash = self.request("eth_sendTransaction", &json!([transaction]))?;
+        let hash = {
+            let _sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
+            self.request("eth_sendTransaction", &json!([transaction]))?
+        };
         loop {
             // Accepted a moment before it is mined.
             let receipt: Option<TransactionReceipt> =

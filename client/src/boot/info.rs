@@ -10,12 +10,14 @@ use kms_attestation::identity::mr_aggregated;
 use kms_attestation::ids::{DeviceId, MrAggregated, OsImageHash, RootEpoch};
 use kms_attestation::ratls::{report_data_for_spki, subject_public_key_info};
 use kms_attestation::{DenyReason, OsImageManifest, Policy, Verifier};
+use kms_ledger::note::LogKey;
 use kms_proto::v1::public_client::PublicClient;
-use kms_proto::v1::{ChainHead, GetNodeInfoRequest, GetNodeInfoResponse};
+use kms_proto::v1::{ChainHead, GetNodeInfoRequest, GetNodeInfoResponse, LogInfo};
 use tokio::time::timeout;
 
 use super::error::BootError;
 use super::node;
+use super::receipt::log_key;
 use super::session::channel;
 use super::tls::{self, Connection};
 use crate::signature::KmsRootKey;
@@ -36,6 +38,8 @@ pub struct NodeInfo {
     pub root_signer: KmsRootKey,
     /// The root CA's public key, SubjectPublicKeyInfo in DER.
     pub root_ca_spki: Vec<u8>,
+    /// The root CA's certificate, DER, as the node showed it on this connection: the node's leads to it.
+    pub root_ca_certificate: Vec<u8>,
     /// Its measurement: proven.
     pub measurement: MrAggregated,
     /// Its hardware: proven.
@@ -50,8 +54,25 @@ pub struct NodeInfo {
     pub latest: Option<ChainHead>,
     /// SHA-256 of its policy.
     pub policy_digest: Vec<u8>,
+    /// Its log of decisions, and who watches it.
+    pub log: Option<NodeLog>,
     /// The `insecure_*` settings that are on.
     pub insecure_settings: Vec<String>,
+}
+
+/// What a node says of its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeLog {
+    /// The key that signs it. The log's record of the node's start holds a quote over it.
+    pub key: LogKey,
+    /// The keys of the witnesses that it asks.
+    pub witnesses: Vec<String>,
+    /// How many of them must have cosigned a checkpoint.
+    pub witness_quorum: u32,
+    /// How many entries the newest checkpoint has that so many have cosigned.
+    pub witnessed_size: Option<u64>,
+    /// When they did, in Unix seconds.
+    pub witnessed_at: Option<u64>,
 }
 
 /// Asks a node, `host:port`, what it is; `now` in Unix seconds.
@@ -98,6 +119,7 @@ fn verify(
         root_epoch: RootEpoch(root.epoch),
         root_signer: KmsRootKey::from_sec1(&root.k256_public_key).map_err(|_| missing("root signer"))?,
         root_ca_spki,
+        root_ca_certificate: root.ca_certificate,
         measurement: mr_aggregated(quote.td()),
         device_id: quote.platform().ppid.device_id(),
         os_image_hash: image(&evidence.os_image_manifest).map_err(BootError::Node)?,
@@ -105,10 +127,21 @@ fn verify(
         kms_contract: info.kms_contract,
         latest: info.latest,
         policy_digest: info.policy_digest,
+        log: info.log.map(node_log).transpose()?,
         insecure_settings: info
             .insecure_settings
             .iter()
             .map(|it| kms_attestation::refusal::sanitise(it))
             .collect(),
+    })
+}
+
+fn node_log(log: LogInfo) -> Result<NodeLog, BootError> {
+    Ok(NodeLog {
+        key: log_key(&log).ok_or(BootError::Answer { what: "key of a log" })?,
+        witnesses: log.witnesses.iter().map(|key| kms_attestation::refusal::sanitise(key)).collect(),
+        witness_quorum: log.witness_quorum,
+        witnessed_size: log.witnessed_size,
+        witnessed_at: log.witnessed_at,
     })
 }

@@ -30,7 +30,7 @@ pub use certificate::{AppCertificate, LeafError, LeafRequest, LeafUsage};
 #[cfg(feature = "chain")]
 pub use chain::{ChainPins, ChainTrust, Providers};
 pub use error::{BootError, Denial, FailureKind};
-pub use info::{NodeInfo, node_info};
+pub use info::{NodeInfo, NodeLog, node_info};
 pub use keys::{AppKeys, RecordReference};
 pub use kms_ledger::Receipt;
 pub use node::VerifiedNode;

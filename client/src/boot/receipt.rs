@@ -99,7 +99,8 @@ fn check(
     Ok(receipt)
 }
 
-fn log_key(log: &LogInfo) -> Option<LogKey> {
+/// The key that a node says its log has; none where that is no key.
+pub(super) fn log_key(log: &LogInfo) -> Option<LogKey> {
     Some(LogKey::new(log.origin.parse().ok()?, log.public_key[..].try_into().ok()?))
 }
 

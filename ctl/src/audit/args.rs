@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use kms_attestation::ids::AppId;
 use kms_ledger::note::{KeyName, LogKey, WitnessKey};
 
+use super::mirror::{self, MirrorArgs};
 use super::replay::Chosen;
 use super::select::Filter;
 use super::source::SourceArgs;
@@ -37,6 +38,9 @@ pub(crate) enum AuditCommand {
     /// Follow a log: alert on a fork, a rollback, and on releases
     #[command(after_help = WATCH_HELP)]
     Watch(WatchArgs),
+    /// Carry a log to a folder or an object store: verified, resumable, the checkpoint last
+    #[command(after_help = mirror::HELP)]
+    Mirror(MirrorArgs),
     /// Run a witness: cosign the checkpoints of logs that go on as they were
     #[command(after_help = WITNESS_HELP)]
     Witness(WitnessArgs),
@@ -57,7 +61,9 @@ Example:
   kmsctl audit receipt release --key kms.example/log+1a2b3c4d+AQ... --log log/
 
 Reads the two files that kms-client --receipt wrote: FILE and FILE.json. Without
---log nothing but these files is read.
+--log nothing but these files is read. With --witness, the record must stand in a
+checkpoint that these witnesses have cosigned: the receipt's, or with --log, the
+log's newest of that kind.
 
 Exit codes: 0 it holds; 10 it does not, or the log does not continue it; 3 the
 log could not be had; 2 wrong usage.";
@@ -100,17 +106,24 @@ pub(super) struct LogArgs {
     /// The root of trust, a certificate in DER [default: Intel's]
     #[arg(long, value_name = "DER")]
     pub(super) root: Option<PathBuf>,
-    /// A witness that must have cosigned the checkpoint; repeat for more
-    #[arg(long = "witness", value_name = "VKEY")]
-    pub(super) witnesses: Vec<WitnessKey>,
-    /// How many of them must have [default: all]
-    #[arg(long, value_name = "N", requires = "witnesses")]
-    pub(super) witness_quorum: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub(super) witnesses: WitnessesArgs,
     #[command(flatten)]
     pub(super) source: SourceArgs,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Whose word an auditor wants, that others see the same log.
+#[derive(Debug, Args)]
+pub(super) struct WitnessesArgs {
+    /// A witness that must have cosigned the checkpoint; repeat for more
+    #[arg(long = "witness", id = "witness", value_name = "VKEY")]
+    pub(super) keys: Vec<WitnessKey>,
+    /// How many of them must have [default: all]
+    #[arg(long = "witness-quorum", id = "witness_quorum", value_name = "N", requires = "witness")]
+    pub(super) quorum: Option<NonZeroUsize>,
 }
 
 #[derive(Debug, Args)]
@@ -180,6 +193,8 @@ pub(crate) struct ReceiptArgs {
     /// A log, a URL or a folder, that must continue the receipt's and have its record
     #[arg(long, value_name = "LOG")]
     pub(super) log: Option<String>,
+    #[command(flatten)]
+    pub(super) witnesses: WitnessesArgs,
     #[command(flatten)]
     pub(super) source: SourceArgs,
     /// Print JSON

@@ -4,6 +4,7 @@
 //! The reading and proving is the library's ([`LogReader`], [`AuditBundle`]); here it is waited for, and what cannot be had
 //! is told apart from what is wrong. Threat: a source that shows records which the log never signed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kms_attestation::RootOfTrust;
@@ -94,7 +95,8 @@ impl Latest {
 /// Where the log's parts are.
 enum Parts {
     Files(Box<LogReader>),
-    Bundle(Box<AuditBundle>),
+    /// A bundle, and the blobs in it that none of its records names.
+    Bundle(Box<AuditBundle>, BTreeSet<BlobId>),
 }
 
 /// A log.
@@ -129,7 +131,10 @@ impl Log {
         let signed = SignedCheckpoint::open(&bytes, &key);
         let signed = signed.map_err(|refusal| OpenError::refused(Place::Checkpoint, refusal))?;
         let parts = match place {
-            source::Place::Bundle(bundle) => Parts::Bundle(Box::new(bundle)),
+            source::Place::Bundle(bundle) => {
+                let unnamed = bundle.unnamed();
+                Parts::Bundle(Box::new(bundle), unnamed)
+            }
             source::Place::Files(source) => Parts::Files(Box::new(LogReader::at(source, signed.clone()))),
         };
         let key_from = if pinned.is_some() { KeyFrom::Pinned } else { KeyFrom::Quote };
@@ -149,7 +154,7 @@ impl Log {
     pub(super) fn reader(&self) -> Option<&LogReader> {
         match &self.parts {
             Parts::Files(reader) => Some(reader),
-            Parts::Bundle(_) => None,
+            Parts::Bundle(..) => None,
         }
     }
 
@@ -177,11 +182,11 @@ impl Log {
         let head = self.signed.checkpoint();
         let continued = match &self.parts {
             Parts::Files(reader) => self.wait(reader.check_continues(older)),
-            Parts::Bundle(_) if head.size != older.size => return Err(CtlError::BundleSince),
-            Parts::Bundle(_) if head.root != older.root => {
+            Parts::Bundle(..) if head.size != older.size => return Err(CtlError::BundleSince),
+            Parts::Bundle(..) if head.root != older.root => {
                 Err(LedgerRefusal::new(LedgerCode::LogForked, head.root, older.root))
             }
-            Parts::Bundle(_) => Ok(()),
+            Parts::Bundle(..) => Ok(()),
         };
         match continued {
             Ok(()) => Ok(None),
@@ -202,7 +207,7 @@ impl Log {
     pub(super) fn indices(&self) -> Indices {
         match &self.parts {
             Parts::Files(_) => Indices::Range(0..self.size()),
-            Parts::Bundle(bundle) => Indices::List(bundle.entries.keys().copied().collect()),
+            Parts::Bundle(bundle, _) => Indices::List(bundle.entries.keys().copied().collect()),
         }
     }
 
@@ -210,7 +215,7 @@ impl Log {
     pub(super) fn entry(&self, index: u64) -> Result<Vec<u8>, Gap> {
         let entry = match &self.parts {
             Parts::Files(reader) => self.wait(reader.entry(index)),
-            Parts::Bundle(bundle) => bundle.entry(index, self.signed.checkpoint()).map(<[u8]>::to_vec),
+            Parts::Bundle(bundle, _) => bundle.entry(index, self.signed.checkpoint()).map(<[u8]>::to_vec),
         };
         entry.map_err(|refusal| match refusal.code {
             LedgerCode::LogRange => no_record(index),
@@ -223,11 +228,7 @@ impl Log {
     pub(super) fn bytes_of(&self, id: BlobId) -> Result<Arc<[u8]>, LedgerRefusal> {
         match &self.parts {
             Parts::Files(reader) => self.wait(reader.blob(id)),
-            Parts::Bundle(bundle) => bundle
-                .blobs
-                .get(&id)
-                .cloned()
-                .ok_or_else(|| LedgerRefusal::new(LedgerCode::BlobMissing, "nothing", LogPath::Blob(id))),
+            Parts::Bundle(bundle, unnamed) => bundle.blob(id, unnamed),
         }
     }
 

@@ -12,6 +12,7 @@ mod export;
 mod finding;
 mod log;
 mod lookup;
+mod mirror;
 mod own_key;
 mod progress;
 mod receipt;
@@ -35,6 +36,7 @@ use self::explain::Explained;
 use self::log::Latest;
 use self::log::Log;
 pub(crate) use self::log::OpenError;
+pub(crate) use self::mirror::MirrorError;
 use self::replay::Pruned;
 use self::tally::Tally;
 use crate::error::CtlError;
@@ -53,6 +55,7 @@ pub(crate) fn run(command: &AuditCommand) -> Result<Outcome, CtlError> {
         AuditCommand::Export(args) => export::run(args),
         AuditCommand::Receipt(args) => receipt::receipt(args),
         AuditCommand::Watch(args) => watch::watch(args),
+        AuditCommand::Mirror(args) => mirror::mirror(args),
         AuditCommand::Witness(args) => witness::witness(args),
     }
 }
@@ -72,10 +75,10 @@ fn open(args: &LogArgs) -> Result<Log, CtlError> {
 
 /// A log of which nothing but signatures was looked at: its own, and those of the witnesses that are asked for.
 fn open_unchecked(args: &LogArgs) -> Result<Log, CtlError> {
-    let latest = if args.witnesses.is_empty() { Latest::Published } else { Latest::Witnessed };
+    let latest = if args.witnesses.keys.is_empty() { Latest::Published } else { Latest::Witnessed };
     let log = Log::open(args.source.open(&args.log)?, args.key.as_ref(), root(args)?, latest)?;
     if latest == Latest::Witnessed {
-        witnesses::check(&log.signed, args)?;
+        witnesses::check(&log.signed, &args.witnesses)?;
     }
     Ok(log)
 }

@@ -1,12 +1,14 @@
 //! `kmsctl audit receipt`: that a receipt proves a release, and that a log still has it.
 //!
 //! Offline, a receipt shows that the key signed a log with this record. With a log, that the log goes on from there, and
-//! what the record says. Under the receipt's own key it shows that to its receiver only: anyone can make a key. Threat: an
-//! operator who leaves out, changes or cuts off what was released.
+//! what the record says. With witnesses, that they have seen the record, in the receipt's checkpoint or in the log's. Under the
+//! receipt's own key it shows that to its receiver only: anyone can make a key. Threat: an operator who leaves out, changes or
+//! cuts off what was released, or shows it to its receiver alone.
 
 use std::sync::Arc;
 
 use kms_attestation::RootOfTrust;
+use kms_attestation::refusal::Refusal;
 use kms_ledger::hash::TreeHash;
 use kms_ledger::note::LogKey;
 use kms_ledger::proof::MAX_PROOF_BYTES;
@@ -21,6 +23,7 @@ use super::checkpoint_file::with_end;
 use super::describe;
 use super::finding::{AuditCode, Place};
 use super::log::{Latest, Log, OpenError};
+use super::witnesses;
 use crate::error::CtlError;
 use crate::input;
 use crate::outcome::{self, Exit, Outcome};
@@ -49,12 +52,21 @@ pub(super) fn receipt(args: &ReceiptArgs) -> Result<Outcome, CtlError> {
         head = receipt.verify(pinned).map_err(refused)?;
     }
     let key = args.key.as_ref().unwrap_or(&receipt.log_key).clone();
-    let log = match &args.log {
-        None => None,
+    let (log, seen) = match &args.log {
+        None => {
+            witnesses::check(&head, &args.witnesses)?;
+            (None, head.clone())
+        }
         Some(place) => {
-            let log =
-                Log::open(args.source.open(place)?, Some(&key), RootOfTrust::intel(), Latest::Published)?;
-            Some((log.size(), continued(&log, &receipt, &head)?))
+            let open = |latest| Log::open(args.source.open(place)?, Some(&key), RootOfTrust::intel(), latest);
+            // The cosigned one first: the newest that is read after it continues it.
+            let seen = witnessed(args, &receipt, open)?;
+            let log = open(Latest::Published)?;
+            if let Some(finding) = seen.as_ref().map_or(Ok(None), |seen| log.continues(seen.checkpoint()))? {
+                return Err(OpenError::Refused(Box::new(finding)).into());
+            }
+            let record = continued(&log, &receipt, &head)?;
+            (Some((log.size(), record)), seen.unwrap_or_else(|| log.signed.clone()))
         }
     };
     let mark = if args.key.is_some() { Mark::Fine } else { Mark::Claimed };
@@ -64,7 +76,29 @@ pub(super) fn receipt(args: &ReceiptArgs) -> Result<Outcome, CtlError> {
     } else {
         checked.text(Style::of_stdout()).into_bytes()
     };
-    Ok(Outcome { exit: Exit::Done, stdout, stderr: String::new() })
+    Ok(Outcome { exit: Exit::Done, stdout, stderr: witnesses::said(&seen, &args.witnesses) })
+}
+
+/// The newest checkpoint of a log that enough of the auditor's witnesses have cosigned, where they ask for any: the record
+/// stands in its tree. Refused with `audit-unwitnessed` where it does not yet.
+fn witnessed(
+    args: &ReceiptArgs,
+    receipt: &Receipt,
+    open: impl FnOnce(Latest) -> Result<Log, CtlError>,
+) -> Result<Option<SignedCheckpoint>, CtlError> {
+    if args.witnesses.keys.is_empty() {
+        return Ok(None);
+    }
+    let log = open(Latest::Witnessed)?;
+    witnesses::check(&log.signed, &args.witnesses)?;
+    let index = receipt.proof.index();
+    if log.size() <= index {
+        let found = format!("the newest that they have cosigned has {} records", log.size());
+        let refusal = Refusal::new(AuditCode::Unwitnessed, found, format!("more than {index}"));
+        return Err(OpenError::refused(Place::Checkpoint, refusal).into());
+    }
+    stands(&log, receipt)?;
+    Ok(Some(log.signed))
 }
 
 /// The record, in a log that continues the receipt's and has that very record.
@@ -72,14 +106,19 @@ fn continued(log: &Log, receipt: &Receipt, head: &SignedCheckpoint) -> Result<Ar
     if let Some(finding) = log.continues(head.checkpoint())? {
         return Err(OpenError::Refused(Box::new(finding)).into());
     }
+    stands(log, receipt)?;
+    log.record(receipt.proof.index()).map_err(CtlError::Gap)
+}
+
+/// That the log has the receipt's record in its place.
+fn stands(log: &Log, receipt: &Receipt) -> Result<(), CtlError> {
     let index = receipt.proof.index();
     let found = TreeHash::leaf(&log.entry(index).map_err(CtlError::Gap)?);
     if found != receipt.leaf_hash {
-        let refusal =
-            kms_attestation::refusal::Refusal::new(AuditCode::EntryChanged, found, receipt.leaf_hash);
+        let refusal = Refusal::new(AuditCode::EntryChanged, found, receipt.leaf_hash);
         return Err(OpenError::refused(Place::Entry(index), refusal).into());
     }
-    log.record(index).map_err(CtlError::Gap)
+    Ok(())
 }
 
 impl Checked {

@@ -8,33 +8,41 @@ use std::collections::BTreeSet;
 use kms_attestation::refusal::Refusal;
 use kms_attestation::time::rfc3339;
 use kms_ledger::SignedCheckpoint;
+use kms_ledger::note::WitnessKey;
 
-use super::args::LogArgs;
+use super::args::WitnessesArgs;
 use super::finding::{AuditCode, Place};
 use super::log::OpenError;
 
+/// The keys: one that is given twice is one voice.
+fn distinct(args: &WitnessesArgs) -> BTreeSet<&WitnessKey> {
+    args.keys.iter().collect()
+}
+
 /// Who has cosigned, and when, in Unix seconds.
-fn cosigned<'a>(signed: &SignedCheckpoint, args: &'a LogArgs) -> Vec<(&'a str, u64)> {
-    // A key that is given twice is one voice.
-    let keys: BTreeSet<_> = args.witnesses.iter().collect();
-    keys.into_iter().filter_map(|key| Some((key.name().as_str(), signed.cosigned_at(key).ok()?))).collect()
+fn cosigned<'a>(signed: &SignedCheckpoint, args: &'a WitnessesArgs) -> Vec<(&'a str, u64)> {
+    distinct(args)
+        .into_iter()
+        .filter_map(|key| Some((key.name().as_str(), signed.cosigned_at(key).ok()?)))
+        .collect()
 }
 
 /// Refused with `audit-unwitnessed` where they are too few.
-pub(super) fn check(signed: &SignedCheckpoint, args: &LogArgs) -> Result<(), OpenError> {
-    let needed = args.witness_quorum.map_or(args.witnesses.len(), usize::from);
+pub(super) fn check(signed: &SignedCheckpoint, args: &WitnessesArgs) -> Result<(), OpenError> {
+    let all = distinct(args).len();
+    let needed = args.quorum.map_or(all, usize::from);
     let cosigned = cosigned(signed, args);
     if cosigned.len() >= needed {
         return Ok(());
     }
     let names: Vec<_> = cosigned.iter().map(|(name, _)| *name).collect();
     let found = format!("{} at {} records ({})", names.len(), signed.checkpoint().size, names.join(", "));
-    let expected = format!("{needed} of {} witnesses", args.witnesses.len());
+    let expected = format!("{needed} of {all} witnesses");
     Err(OpenError::refused(Place::Checkpoint, Refusal::new(AuditCode::Unwitnessed, found, expected)))
 }
 
 /// A line for people on who has cosigned, and when; nothing where no witness was asked for.
-pub(super) fn said(signed: &SignedCheckpoint, args: &LogArgs) -> String {
+pub(super) fn said(signed: &SignedCheckpoint, args: &WitnessesArgs) -> String {
     let of = |(name, time): (&str, u64)| format!("cosigned by {name} at {}\n", rfc3339(time));
     cosigned(signed, args).into_iter().map(of).collect()
 }

@@ -19,6 +19,10 @@ mod hostile;
 mod owner;
 mod run;
 // The helper of another crate's tests.
+#[allow(unreachable_pub, clippy::expect_used, clippy::missing_panics_doc, clippy::must_use_candidate)]
+#[path = "../../../tests/src/s3.rs"]
+mod s3;
+// The helper of another crate's tests.
 #[path = "../../../ledger/tests/support/mod.rs"]
 mod scene;
 mod services;

@@ -35,6 +35,8 @@ pub enum Purpose {
     AppCa,
     /// A node's decision log: Ed25519, 32 bytes.
     NodeLog,
+    /// What the journal of that log is authenticated with: HMAC, 32 bytes.
+    NodeJournal,
     /// The root of all certificates: P-256, 48 bytes reduced.
     RootCa,
     /// Endorsements: secp256k1, 48 bytes reduced.
@@ -43,12 +45,13 @@ pub enum Purpose {
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::AppDisk,
         Self::AppEnv,
         Self::AppSigning,
         Self::AppCa,
         Self::NodeLog,
+        Self::NodeJournal,
         Self::RootCa,
         Self::RootSigner,
     ];
@@ -62,6 +65,7 @@ impl Purpose {
             Self::AppSigning => "app-signing",
             Self::AppCa => "app-ca",
             Self::NodeLog => "node-log",
+            Self::NodeJournal => "node-journal",
             Self::RootCa => "root-ca",
             Self::RootSigner => "root-signer",
         }

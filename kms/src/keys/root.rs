@@ -6,6 +6,7 @@ use kms_attestation::ids::{AppId, InstanceId, RootEpoch};
 use kms_client::env::EnvPrivateKey;
 use kms_client::secret::Secret;
 use kms_client::signature::{EnvKeyStatement, KmsRootKey, RecoverableSignature};
+use kms_ledger::store::JournalKey;
 
 use super::app::AppKeys;
 use super::ca::{AppCa, CertificatePolicy, RootCa};
@@ -146,6 +147,13 @@ impl RootKeys {
         let path = node_id.as_str().as_bytes();
         let name = KeyName { path, ..KeyName::of_kms(Purpose::NodeLog, self.epoch) };
         NodeLogKey::from_seed(&self.prk.expand(&name)?)
+    }
+
+    /// The key that the journal of that node's decision log is authenticated with.
+    pub fn node_journal_key(&self, node_id: &NodeId) -> Result<JournalKey, KeyError> {
+        let path = node_id.as_str().as_bytes();
+        let name = KeyName { path, ..KeyName::of_kms(Purpose::NodeJournal, self.epoch) };
+        Ok(JournalKey::new(self.prk.expand(&name)?.expose()))
     }
 
     /// What stands on chain.

@@ -71,9 +71,11 @@ impl NodeState {
 
     /// What is durable, what of it is published, and whether publication goes on.
     fn log(&self, page: &mut Page<'_>) -> fmt::Result {
-        let StoreState { size, published, fault } = self.log.state();
+        let StoreState { size, published, backlog_bytes, fault } = self.log.state();
         page.gauge("log_entries", "Entries of the log of decisions.", size)?;
         page.gauge("log_published_entries", "Entries that the latest checkpoint covers.", published)?;
+        let help = "Bytes of the journal that no checkpoint covers yet.";
+        page.gauge("log_unpublished_bytes", help, backlog_bytes)?;
         let failing = u64::from(fault.is_some());
         page.gauge("log_publication_failing", "1 while entries cannot be published, else 0.", failing)
     }

@@ -49,7 +49,7 @@ mod tests {
     use kms_attestation::ids::{MrAggregated, RootEpoch};
     use kms_ledger::note::LogSigner;
     use kms_ledger::record::{Event, NodeStamp, Record};
-    use kms_ledger::store::{Entry, Priority, StoreOptions};
+    use kms_ledger::store::{Entry, JournalKey, Priority, StoreKeys, StoreOptions};
     use kms_ledger::{Blob, LogPath};
     use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
@@ -88,7 +88,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let key = Key(Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap());
         let options = StoreOptions { origin: "log.test".to_owned(), ..StoreOptions::default() };
-        let (store, _) = Store::open(folder.path(), Box::new(key), options).unwrap();
+        let keys = StoreKeys { signer: Box::new(key), journal: JournalKey::new(&[7; 32]) };
+        let (store, _) = Store::open(folder.path(), keys, options).unwrap();
         let (old, young) = (Blob::new("old".to_owned()), Blob::new("young".to_owned()));
         store.append(entry(10 * DAY, &old)).await.unwrap();
         store.append(entry(20 * DAY, &young)).await.unwrap();

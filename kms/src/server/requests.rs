@@ -33,12 +33,15 @@ use crate::record::{Books, UNCODED};
 use crate::refusal::{Code, NodeCode, Refused, status};
 
 /// The methods that are counted by name; any other is `other`, however many a caller invents.
-const METHODS: [(&str, &str); 7] = [
+const METHODS: [(&str, &str); 10] = [
     ("/onchainkms.v1.Boot/Challenge", "Challenge"),
     ("/onchainkms.v1.Boot/GetAppKeys", "GetAppKeys"),
     ("/onchainkms.v1.Boot/SignAppCertificate", "SignAppCertificate"),
     ("/onchainkms.v1.Public/GetAppEnvPublicKey", "GetAppEnvPublicKey"),
     ("/onchainkms.v1.Public/GetNodeInfo", "GetNodeInfo"),
+    ("/onchainkms.v1.Audit/GetCheckpoint", "GetCheckpoint"),
+    ("/onchainkms.v1.Audit/GetInclusionProof", "GetInclusionProof"),
+    ("/onchainkms.v1.Audit/GetConsistencyProof", "GetConsistencyProof"),
     ("/grpc.health.v1.Health/Check", "Health/Check"),
     ("/grpc.health.v1.Health/Watch", "Health/Watch"),
 ];

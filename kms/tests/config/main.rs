@@ -13,6 +13,7 @@ mod faults;
 mod hostile;
 mod insecure;
 mod layers;
+mod ledger;
 mod policy;
 mod support;
 mod witnesses;

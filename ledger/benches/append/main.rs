@@ -24,11 +24,13 @@ use std::time::{Duration, Instant};
 
 use kms_ledger::blob::Part;
 use kms_ledger::note::LogSigner;
-use kms_ledger::store::{Entry, Priority, StoreOptions};
+use kms_ledger::store::{Entry, JournalKey, Priority, StoreKeys, StoreOptions};
 use kms_ledger::{Blob, Store};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 pub(crate) const ORIGIN: &str = "log.example/bench";
+/// What the journal is authenticated with.
+pub(crate) const JOURNAL_KEY: [u8; 32] = [3; 32];
 
 /// How long each number of writers appends.
 const SPELL: Duration = Duration::from_secs(2);
@@ -112,7 +114,8 @@ impl Times {
 }
 
 fn open(folder: &Path) -> Arc<Store> {
-    Arc::new(Store::open(folder, Box::new(Signer::new()), options()).unwrap().0)
+    let keys = StoreKeys { signer: Box::new(Signer::new()), journal: JournalKey::new(&JOURNAL_KEY) };
+    Arc::new(Store::open(folder, keys, options()).unwrap().0)
 }
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);

@@ -33,7 +33,7 @@ use crate::path::LogPath;
 use crate::proof::LogProof;
 use crate::refusal::{LedgerCode, LedgerRefusal};
 use crate::source::Source;
-use crate::tree::{Plan, TILE_WIDTH, Tile, verify_consistency};
+use crate::tree::{Plan, TILE_WIDTH, Tile, TileHashes, verify_consistency};
 
 /// How many bytes of entries are kept: a bundle has some 200 KiB, and at most 16 MiB.
 const KEPT_ENTRY_BYTES: usize = 16 * 1024 * 1024;
@@ -119,6 +119,12 @@ impl LogReader {
         let entries = Arc::new(entries);
         self.bundles.keep(number, &entries, bytes);
         Ok(entries)
+    }
+
+    /// A tile of hashes, as wide as it is in this tree. Refused as [`LogReader::bundle`] is.
+    pub async fn tile(&self, tile: Tile) -> Result<TileHashes, LedgerRefusal> {
+        let hashes = self.tiles().await?.get(&self.files, tile).await?.to_vec();
+        Ok(TileHashes { tile, hashes })
     }
 
     /// Checks that the log continues what was seen of it before. Refused with `checkpoint-foreign`, `log-rolled-back`,

@@ -20,11 +20,8 @@ pub(crate) type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
 /// How much of a file is in memory for a connection, in bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// For what never changes: a year.
-const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 pub(super) async fn answer<B>(folder: &Path, blobs: Blobs, request: &Request<B>) -> Reply {
@@ -77,10 +74,6 @@ async fn open(folder: &Path, path: LogPath) -> io::Result<(File, u64)> {
 }
 
 fn file_reply(method: &Method, path: LogPath, file: File, len: u64) -> Reply {
-    let (kind, cache) = match path {
-        LogPath::Checkpoint | LogPath::Witnessed | LogPath::Pruned => (TEXT, NO_CACHE),
-        LogPath::Tile(_) | LogPath::Blob(_) => (BYTES, IMMUTABLE),
-    };
     // An answer to HEAD says how long the file is, and sends nothing of it.
     let left = if method == Method::HEAD { 0 } else { len };
     let chunks = try_unfold((file, left), |(mut file, left)| async move {
@@ -93,8 +86,8 @@ fn file_reply(method: &Method, path: LogPath, file: File, len: u64) -> Reply {
         Ok(Some((Frame::data(Bytes::from(chunk)), (file, left))))
     });
     let headers = [
-        (header::CONTENT_TYPE, kind),
-        (header::CACHE_CONTROL, cache),
+        (header::CONTENT_TYPE, HeaderValue::from_static(path.content_type())),
+        (header::CACHE_CONTROL, HeaderValue::from_static(path.cache_control())),
         (header::CONTENT_LENGTH, HeaderValue::from(len)),
     ];
     with_headers(Response::new(StreamBody::new(chunks).boxed_unsync()), StatusCode::OK, headers)

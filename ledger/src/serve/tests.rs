@@ -139,16 +139,21 @@ impl Ca {
     }
 
     fn identity(&self, name: &str) -> Identity {
+        let (chain, key) = self.pair(name);
+        Identity::new(chain, key).unwrap()
+    }
+
+    fn pair(&self, name: &str) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let key = KeyPair::generate().unwrap();
         let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        Identity { chain: vec![leaf.der().clone()], key }
+        (vec![leaf.der().clone()], key)
     }
 }
 
-fn shown(identity: Identity) -> Arc<SingleCertAndKey> {
+fn shown((chain, key): (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)) -> Arc<SingleCertAndKey> {
     let provider = rustls::crypto::ring::default_provider();
-    let certified = CertifiedKey::from_der(identity.chain, identity.key, &provider).unwrap();
+    let certified = CertifiedKey::from_der(chain, key, &provider).unwrap();
     Arc::new(SingleCertAndKey::from(certified))
 }
 
@@ -156,7 +161,7 @@ fn shown(identity: Identity) -> Arc<SingleCertAndKey> {
 async fn serve_log__should_let_in_auditors_with_a_certificate_only() {
     let (servers, auditors) = (Ca::new(), Ca::new());
     let log = LogFolder::new(NAME, 3);
-    let tls = auditors_only(shown(servers.identity("localhost")), vec![auditors.certificate()]).unwrap();
+    let tls = auditors_only(shown(servers.pair("localhost")), vec![auditors.certificate()]).unwrap();
     let address = start(&log, Some(tls), Blobs::Served).await;
     let url = format!("https://localhost:{}", address.port());
     let get = async |identity| {
@@ -169,7 +174,27 @@ async fn serve_log__should_let_in_auditors_with_a_certificate_only() {
     let stranger =
         Source::web(&url, Trust { roots: vec![], identity: Some(auditors.identity("auditor")) }).unwrap();
     assert_eq!(stranger.get(LogPath::Checkpoint).await.unwrap_err().code, LedgerCode::LogSource);
-    assert_eq!(auditors_only(shown(servers.identity("a")), vec![]).unwrap_err().code, LedgerCode::LogServer);
+    assert_eq!(auditors_only(shown(servers.pair("a")), vec![]).unwrap_err().code, LedgerCode::LogServer);
+}
+
+#[test]
+fn identity__should_be_a_certificate_with_its_own_key_and_for_https_alone() {
+    let ca = Ca::new();
+    let ((chain, key), (other, _)) = (ca.pair("auditor"), ca.pair("other"));
+    let code = |chain, key: &PrivateKeyDer<'static>| Identity::new(chain, key.clone_key()).unwrap_err();
+    for (chain, found) in [(other, "not the certificate's"), (vec![], "no certificate")] {
+        let refused = code(chain, &key);
+        assert_eq!(refused.code, LedgerCode::LogClient);
+        assert!(refused.found.contains(found), "{refused}");
+    }
+    let nonsense = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(vec![7; 40]));
+    assert_eq!(code(chain.clone(), &nonsense).code, LedgerCode::LogClient);
+    assert_eq!(code(vec![vec![7; 40].into()], &key).code, LedgerCode::LogClient);
+    let identity = || Some(Identity::new(chain.clone(), key.clone_key()).unwrap());
+    assert_eq!(format!("{:?}", identity().unwrap()), "Identity", "nothing of the key");
+    let open = |url| Source::web(url, Trust { roots: vec![], identity: identity() });
+    assert!(open("https://localhost/").is_ok());
+    assert_eq!(open("http://localhost/").unwrap_err().code, LedgerCode::LogSourceAddress);
 }
 
 #[tokio::test]

@@ -30,6 +30,11 @@ pub(super) fn damaged(found: impl fmt::Display, expected: impl fmt::Display) -> 
     LedgerRefusal::new(LedgerCode::StoreDamaged, found, expected)
 }
 
+/// What is on the disk is whole, and the node did not write it there.
+pub(super) fn forged(found: impl fmt::Display, expected: impl fmt::Display) -> StoreFault {
+    LedgerRefusal::new(LedgerCode::StoreForged, found, expected)
+}
+
 /// The store no longer runs.
 pub(super) fn closed() -> StoreFault {
     LedgerRefusal::new(LedgerCode::StoreClosed, "a store that was closed", "a store that runs")

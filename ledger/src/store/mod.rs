@@ -11,8 +11,9 @@
 //! A [`Store`] owns its folder and two threads. Whatever happens, an acknowledged entry keeps its index, its bytes and its
 //! evidence; after a crash at any instruction the store opens again; a checkpoint covers only what is durable. When the
 //! disk fails, appends are refused, and go on by themselves when it is well again. Called by `kms-node`, which releases
-//! nothing before [`Store::append`] has returned. Threats: a disk that fails, fills up, loses power or is rolled back; a
-//! process that is killed; evidence that fills the disk.
+//! nothing before [`Store::append`] has returned. What is published and signed is what this process's key wrote: whatever
+//! else is on the disk is refused. Threats: a disk that fails, fills up, loses power or is rolled back; a process that is
+//! killed; evidence that fills the disk; a host that writes to the disk.
 
 mod disk;
 mod entry;
@@ -24,6 +25,7 @@ mod open;
 mod prune;
 mod publish;
 mod publisher_thread;
+mod round;
 mod shared;
 mod sign;
 mod tiles;
@@ -37,12 +39,13 @@ use std::sync::mpsc as std_mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 
 use self::disk::{Disk, Folder};
 use self::entry::Prepared;
 pub use self::entry::{Entry, Priority};
 pub use self::fault::StoreFault;
+pub use self::journal::JournalKey;
 pub use self::prune::{Before, Pruned};
 use self::publisher_thread::{Command, PublisherThread};
 use self::shared::Shared;
@@ -58,6 +61,14 @@ use crate::tree::Plan;
 const KIB: usize = 1024;
 const MIB: u64 = 1024 * 1024;
 
+/// The secrets of a log. A log belongs to them: with others its folder is refused.
+pub struct StoreKeys {
+    /// What signs its checkpoints.
+    pub signer: Box<dyn LogSigner>,
+    /// What its journal is authenticated with.
+    pub journal: JournalKey,
+}
+
 /// How a store is run.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
@@ -71,6 +82,9 @@ pub struct StoreOptions {
     pub segment_bytes: u64,
     /// How many bytes of entries may wait for the disk; further ones wait outside. 64 MiB.
     pub queue_bytes: usize,
+    /// How many bytes of the journal may be unpublished; further entries wait until fewer are. 256 MiB: some ten thousand
+    /// releases. What no checkpoint covers can be lost with the disk, and nobody would know.
+    pub backlog_bytes: u64,
 }
 
 impl Default for StoreOptions {
@@ -82,6 +96,7 @@ impl Default for StoreOptions {
             publish_every: Duration::from_secs(1),
             segment_bytes: 64 * MIB,
             queue_bytes: 64 * KIB * KIB,
+            backlog_bytes: 256 * MIB,
         }
     }
 }
@@ -113,6 +128,8 @@ pub struct StoreState {
     pub size: u64,
     /// How many of them the latest checkpoint covers.
     pub published: u64,
+    /// How many bytes of the journal are durable and not published.
+    pub backlog_bytes: u64,
     /// Why they were not published when that was last tried.
     pub fault: Option<StoreFault>,
 }
@@ -125,34 +142,34 @@ pub struct Store {
     shared: Arc<Shared>,
     queue: mpsc::Sender<Message>,
     room: Arc<Semaphore>,
+    /// Held by the one append that has a round published, when too much is not.
+    catching_up: Mutex<()>,
     commands: std_mpsc::Sender<Command>,
     writer: JoinHandle<()>,
     publisher: JoinHandle<()>,
 }
 
 impl Store {
-    /// Opens the store in a folder, or makes it. Refused with `store-locked`, `store-format`, `store-damaged`, `store-full`
-    /// or `store-disk`; with `log-key-malformed` for an origin that is no name.
-    pub fn open(
-        folder: &Path,
-        signer: Box<dyn LogSigner>,
-        options: StoreOptions,
-    ) -> Result<(Self, Opened), StoreFault> {
-        let signing = Signing::new(&options.origin, signer)?;
+    /// Opens the store in a folder, or makes it. Refused with `store-locked`, `store-format`, `store-key`, `store-forged`,
+    /// `store-damaged`, `store-full` or `store-disk`; with `log-key-malformed` for an origin that is no name.
+    pub fn open(folder: &Path, keys: StoreKeys, options: StoreOptions) -> Result<(Self, Opened), StoreFault> {
+        let signing = Signing::new(&options.origin, keys.signer)?;
         let disk = Folder::open(folder).map_err(fault::disk(format_args!("opening {}", folder.display())))?;
         let lock = lock(folder)?;
-        Self::start(folder, Arc::new(disk), signing, options, lock)
+        let disk: Arc<dyn Disk> = Arc::new(disk);
+        let parts = open::open(Arc::clone(&disk), signing, &keys.journal, &options)?;
+        let opened = parts.opened;
+        Ok((Self::start(folder, disk, parts, options, lock)?, opened))
     }
 
     fn start(
         folder: &Path,
         disk: Arc<dyn Disk>,
-        signing: Signing,
+        parts: open::Parts,
         options: StoreOptions,
         lock: File,
-    ) -> Result<(Self, Opened), StoreFault> {
-        let open::Parts { writer, publisher, checkpoint, opened } =
-            open::open(Arc::clone(&disk), signing, &options)?;
+    ) -> Result<Self, StoreFault> {
+        let open::Parts { writer, publisher, checkpoint, .. } = parts;
         let shared = Arc::new(Shared::new(writer.durable(), checkpoint, Some(lock)));
         let (queue, messages) = mpsc::channel(MAX_BATCH);
         let (commands, asked) = std_mpsc::channel();
@@ -166,16 +183,18 @@ impl Store {
         let writer = spawn("log-writer", move || writer.serve(messages, &writers_state))?;
         let publisher = spawn("log-publisher", move || publisher.serve(&asked))?;
         let room = Arc::new(Semaphore::new(options.queue_bytes / KIB));
-        let folder = folder.to_owned();
-        let store = Self { folder, options, disk, shared, queue, room, commands, writer, publisher };
-        Ok((store, opened))
+        let (folder, catching_up) = (folder.to_owned(), Mutex::new(()));
+        Ok(Self { folder, options, disk, shared, queue, room, catching_up, commands, writer, publisher })
     }
 
     /// Appends an entry. Returns only when it and all its evidence are durable; a fault means that nothing may be
-    /// released. Refused with `record-too-large`, `blob-malformed`, `store-reserved`, `store-full`, `store-disk` or
-    /// `store-closed`.
+    /// released. Refused with `record-too-large`, `blob-malformed`, `store-reserved`, `store-behind`, `store-full`,
+    /// `store-disk` or `store-closed`; with `store-forged` or `store-damaged` for as long as the journal that was written is
+    /// not the one that is read.
     pub async fn append(&self, entry: Entry) -> Result<Appended, StoreFault> {
         let entry = Prepared::new(entry)?;
+        self.shared.intact()?;
+        self.keep_up().await?;
         let kib = (entry.len() / KIB + 1).min(self.options.queue_bytes / KIB);
         let kib = u32::try_from(kib).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).acquire_many_owned(kib).await.map_err(|_| fault::closed())?;
@@ -183,6 +202,24 @@ impl Store {
         let message = Message::Append(Pending { entry, done, room });
         self.queue.send(message).await.map_err(|_| fault::closed())?;
         outcome.await.map_err(|_| fault::closed())?
+    }
+
+    /// Waits while too much is unpublished: one of those who wait has another round published. So the journal never grows
+    /// by much more than the bound and what waits in the queue.
+    async fn keep_up(&self) -> Result<(), StoreFault> {
+        while self.shared.backlog() >= self.options.backlog_bytes {
+            let _turn = self.catching_up.lock().await;
+            if self.shared.backlog() >= self.options.backlog_bytes {
+                self.ask(Command::PublishSome).await.map_err(|fault| self.behind(&fault))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn behind(&self, fault: &StoreFault) -> StoreFault {
+        let found = format!("{} bytes that are not published: {fault}", self.shared.backlog());
+        let expected = format!("less than {}", self.options.backlog_bytes);
+        LedgerRefusal::new(LedgerCode::StoreBehind, found, expected)
     }
 
     /// The latest checkpoint of the published log.
@@ -201,7 +238,8 @@ impl Store {
     #[must_use]
     pub fn state(&self) -> StoreState {
         let published = self.shared.checkpoint().checkpoint().size;
-        StoreState { size: self.shared.durable().size, published, fault: self.shared.fault() }
+        let (size, backlog_bytes) = (self.shared.durable().size, self.shared.backlog());
+        StoreState { size, published, backlog_bytes, fault: self.shared.fault() }
     }
 
     /// The folder to be served or mirrored: the log's files, and nothing else.

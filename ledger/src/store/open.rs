@@ -1,22 +1,23 @@
 //! Opening the store: what was published is verified, what was journalled is read back, and what was torn is cut off.
 //!
 //! Never gives an index twice: the log goes on behind the last entry that the journal holds, and a journal that ends before
-//! the published tree does is refused. Called once, by [`super::Store::open`]. Threat: a folder that a crash, a bad disk or
-//! a person left in another state than this software does.
+//! the published tree does is refused. Never signs what this log's key did not sign or write: a log belongs to its key. Called
+//! once, by [`super::Store::open`]. Threats: a folder that a crash, a bad disk or a person left in another state than this
+//! software does; a host that rewrites the log while the node is down, and has the node sign that.
 
 use std::sync::Arc;
 
 use super::disk::Disk;
 use super::fault::{self, StoreFault};
-use super::journal::{self, Durable, Journal, Scan};
+use super::journal::{self, Durable, Journal, JournalKey, Scan, Seal};
 use super::layout;
 use super::publish::{Published, Publisher, put_checkpoint, read_bundle};
 use super::sign::Signing;
 use super::tiles::DiskTiles;
 use super::writer::Writer;
 use super::{Opened, StoreOptions};
-use crate::checkpoint::{Checkpoint, SignedCheckpoint};
-use crate::note::{MAX_NOTE_BYTES, SignedNote};
+use crate::checkpoint::SignedCheckpoint;
+use crate::note::{LogKey, MAX_NOTE_BYTES};
 use crate::refusal::{LedgerCode, LedgerRefusal};
 use crate::tree::Edge;
 
@@ -32,19 +33,21 @@ pub(super) struct Parts {
 pub(super) fn open(
     disk: Arc<dyn Disk>,
     signing: Signing,
+    key: &JournalKey,
     options: &StoreOptions,
 ) -> Result<Parts, StoreFault> {
+    let seal = Arc::new(Seal::of(key, &signing.key()));
     // What a process that was killed wrote is read back below: it must not vanish afterwards.
     disk.sync_all().map_err(fault::disk("syncing the store"))?;
     if !has_format(&*disk, &options.origin)? {
-        create(&disk, &signing, options)?;
+        create(&*disk, &signing, &seal, options)?;
     }
-    let (tree, checkpoint) = read_published(&*disk, &signing)?;
-    let scan = journal::scan(&*disk, tree.edge.size())?;
-    let journal = Journal::resume(Arc::clone(&disk), &scan, options.segment_bytes)?;
+    let (tree, checkpoint) = read_published(&*disk, &signing.key())?;
+    let scan = journal::scan(&*disk, &seal, tree.peaks.clone())?;
+    let journal = Journal::resume(Arc::clone(&disk), Arc::clone(&seal), &scan, options.segment_bytes)?;
     let opened = opened(&scan, &tree);
     let writer = Writer::new(Arc::clone(&disk), journal, options.reserve_bytes);
-    let publisher = Publisher::new(disk, signing, tree, scan.unpublished);
+    let publisher = Publisher::new(disk, (seal, signing), tree, scan.unpublished);
     Ok(Parts { writer, publisher, checkpoint, opened })
 }
 
@@ -69,15 +72,15 @@ fn has_format(disk: &dyn Disk, origin: &str) -> Result<bool, StoreFault> {
 }
 
 /// Makes an empty log. Interrupted, it is made again: the format is written last.
-fn create(disk: &Arc<dyn Disk>, signing: &Signing, options: &StoreOptions) -> Result<(), StoreFault> {
-    if holds_entries(&**disk)? {
+fn create(disk: &dyn Disk, signing: &Signing, seal: &Seal, options: &StoreOptions) -> Result<(), StoreFault> {
+    if holds_entries(disk)? {
         return Err(fault::damaged("entries, and no file `format`", "both, or neither"));
     }
     disk.make_folder(layout::LOG).map_err(fault::disk("making the log"))?;
-    Journal::create(Arc::clone(disk), options.segment_bytes)?;
-    put_checkpoint(&**disk, &signing.sign(&Edge::default())?)?;
+    Journal::create(disk, seal)?;
+    put_checkpoint(disk, &signing.sign(&Edge::default())?)?;
     disk.sync_all().map_err(fault::disk("making the log"))?;
-    let written = layout::put_durably(&**disk, layout::FORMAT, format(&options.origin).as_bytes());
+    let written = layout::put_durably(disk, layout::FORMAT, format(&options.origin).as_bytes());
     written.map_err(fault::disk("writing the format"))
 }
 
@@ -89,32 +92,31 @@ fn holds_entries(disk: &dyn Disk) -> Result<bool, StoreFault> {
     Ok(!tiles.is_empty() || !empty)
 }
 
-/// The published log: its edge, as the checkpoint has it, and the checkpoint.
-fn read_published(disk: &dyn Disk, signing: &Signing) -> Result<(Published, SignedCheckpoint), StoreFault> {
+/// The published log: its edge, as the checkpoint has it, and the checkpoint, which this log's key must have signed. Refused
+/// with `store-key` or `store-damaged`.
+fn read_published(disk: &dyn Disk, key: &LogKey) -> Result<(Published, SignedCheckpoint), StoreFault> {
     let note = read_small(disk, layout::CHECKPOINT)?
         .ok_or_else(|| fault::damaged("no checkpoint", "the checkpoint of the published log"))?;
-    let checkpoint = parse(&note).map_err(|refusal| fault::damaged(refusal, "a checkpoint"))?;
+    let signed = SignedCheckpoint::open(&note, key).map_err(|refusal| not_ours(&refusal, key))?;
+    let checkpoint = signed.checkpoint();
     let edge = Edge::read(checkpoint.size, &DiskTiles { disk, size: checkpoint.size })?;
-    if checkpoint.origin != *signing.key().name() || edge.root() != checkpoint.root {
-        let found =
-            format!("log/tile: {} of {} entries with root {}", checkpoint.origin, edge.size(), edge.root());
-        return Err(fault::damaged(
-            found,
-            format_args!("{} with root {}", signing.key().name(), checkpoint.root),
-        ));
+    if edge.root() != checkpoint.root {
+        let found = format!("log/tile: {} entries with root {}", edge.size(), edge.root());
+        return Err(fault::damaged(found, format_args!("the tree with root {}", checkpoint.root)));
     }
-    let bundle = read_bundle(disk, &edge)?;
-    if let Ok(signed) = SignedCheckpoint::open(&note, &signing.key()) {
-        return Ok((Published { edge, bundle }, signed));
-    }
-    // The same tree, signed with another key: the log goes on with this one.
-    let signed = signing.sign(&edge)?;
-    put_checkpoint(disk, &signed)?;
-    Ok((Published { edge, bundle }, signed))
+    let (peaks, bundle) = (edge.peaks(), read_bundle(disk, &edge)?);
+    Ok((Published { edge, peaks, bundle }, signed))
 }
 
-fn parse(note: &[u8]) -> Result<Checkpoint, StoreFault> {
-    Checkpoint::decode(SignedNote::decode(note)?.text())
+/// A checkpoint that this log's key did not sign. One of another key is the sign of another root, or of a host that made it.
+fn not_ours(refusal: &LedgerRefusal, key: &LogKey) -> StoreFault {
+    let found = format!("{}: {refusal}", layout::CHECKPOINT);
+    match refusal.code {
+        LedgerCode::NoteUnsigned => {
+            LedgerRefusal::new(LedgerCode::StoreKey, found, format_args!("a checkpoint that {key} signed"))
+        }
+        _ => fault::damaged(found, "the checkpoint that the node signed"),
+    }
 }
 
 fn read_small(disk: &dyn Disk, path: &str) -> Result<Option<Vec<u8>>, StoreFault> {

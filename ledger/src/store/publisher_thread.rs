@@ -21,6 +21,8 @@ use crate::checkpoint::SignedCheckpoint;
 pub(super) enum Command {
     /// To publish all that is durable now.
     Publish(oneshot::Sender<Result<(), StoreFault>>),
+    /// To publish one round of it.
+    PublishSome(oneshot::Sender<Result<(), StoreFault>>),
     /// To remove evidence of old records.
     Prune(Before, oneshot::Sender<Result<Pruned, StoreFault>>),
     /// To show a checkpoint that witnesses have cosigned.
@@ -44,6 +46,7 @@ impl PublisherThread {
             match commands.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 // Whoever no longer waits asked in vain, and does no harm.
                 Ok(Command::Publish(done)) => drop(done.send(self.publish())),
+                Ok(Command::PublishSome(done)) => drop(done.send(self.publish_some())),
                 Ok(Command::Prune(before, done)) => drop(done.send(self.prune(before))),
                 Ok(Command::Witnessed(signed, done)) => {
                     drop(done.send(self.publisher.show_witnessed(&signed, &self.shared)));
@@ -59,6 +62,12 @@ impl PublisherThread {
 
     fn publish(&mut self) -> Result<(), StoreFault> {
         let outcome = self.publisher.publish(&self.shared);
+        self.shared.set_fault(outcome.clone().err());
+        outcome
+    }
+
+    fn publish_some(&mut self) -> Result<(), StoreFault> {
+        let outcome = self.publisher.publish_some(&self.shared);
         self.shared.set_fault(outcome.clone().err());
         outcome
     }

@@ -57,7 +57,7 @@ impl Publisher {
         put.map_err(fault::disk("writing the witnessed checkpoint"))?;
         if shown == newest {
             put_checkpoint(&*self.disk, signed)?;
-            shared.set_published(signed.clone());
+            shared.set_checkpoint(signed.clone());
         }
         Ok(())
     }

@@ -138,7 +138,7 @@ impl Writer {
             entry.files.iter().for_each(|file| self.add(&mut batch, &mut fresh, file));
             batch.entry(entry.leaf, &entry.record);
         }
-        let first = self.journal.commit(&batch)?;
+        let first = self.journal.commit(batch)?;
         for (id, form) in fresh {
             self.known.add(id, form);
         }

@@ -2,6 +2,7 @@
 //!
 //! At most 255 hashes on each of eight levels. Called by the store, which writes each tile as it becomes full.
 
+use super::peaks::Peaks;
 use super::plan::Tiles;
 use super::tile::{Level, TILE_WIDTH, Tile, TileKind, Width};
 use crate::hash::TreeHash;
@@ -81,6 +82,20 @@ impl Edge {
         self.levels.iter().fold(None, below).unwrap_or_else(TreeHash::empty)
     }
 
+    /// The perfect trees that the tree consists of.
+    #[must_use]
+    pub fn peaks(&self) -> Peaks {
+        let mut roots = Vec::new();
+        for hashes in self.levels.iter().rev() {
+            let mut rest = hashes.as_slice();
+            while let Some((perfect_tree, right)) = largest_left(rest) {
+                roots.extend(perfect(perfect_tree));
+                rest = right;
+            }
+        }
+        Peaks::new(self.size, roots)
+    }
+
     /// The partial tiles, from the leaves up.
     #[must_use]
     pub fn partials(&self) -> Vec<TileHashes> {
@@ -98,11 +113,14 @@ pub fn tile_root(hashes: &[TreeHash]) -> TreeHash {
 
 /// The root over consecutive hashes of one height, and what stands to the right of them.
 pub(super) fn fold(hashes: &[TreeHash], right: Option<TreeHash>) -> Option<TreeHash> {
-    // The largest perfect subtree stands to the left, as in RFC 6962.
-    let Some(height) = hashes.len().checked_ilog2() else { return right };
-    let (left, rest) = hashes.split_at_checked(1 << height)?;
+    let Some((left, rest)) = largest_left(hashes) else { return right };
     let left = perfect(left)?;
     Some(fold(rest, right).map_or(left, |right| TreeHash::node(left, right)))
+}
+
+/// The largest perfect subtree, which stands to the left, as in RFC 6962, and the rest; nothing of nothing.
+fn largest_left(hashes: &[TreeHash]) -> Option<(&[TreeHash], &[TreeHash])> {
+    hashes.split_at_checked(1 << hashes.len().checked_ilog2()?)
 }
 
 /// The root over a power of two of hashes.

@@ -6,12 +6,14 @@
 
 mod bundle;
 mod edge;
+mod peaks;
 mod plan;
 mod tile;
 mod verify;
 
 pub use self::bundle::{MAX_BUNDLE_BYTES, MAX_ENTRY_BYTES, append_entry, decode_bundle};
 pub use self::edge::{Edge, TileHashes, tile_root};
+pub use self::peaks::Peaks;
 pub use self::plan::{Plan, Tiles};
 pub use self::tile::{Level, MAX_TREE_SIZE, TILE_BYTES, TILE_WIDTH, Tile, TileKind, Width, decode_hashes};
 pub use self::verify::{MAX_PROOF_HASHES, verify_consistency, verify_inclusion};

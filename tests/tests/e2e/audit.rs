@@ -1,6 +1,7 @@
 //! `kmsctl audit` over what a real node wrote: every record is verified and decided again; what is changed afterwards is found.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,19 +35,19 @@ const PROVEN: [&str; 5] = [
 ];
 
 /// What a run of `kmsctl audit` left behind.
-struct Run {
-    code: i32,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Run {
-    fn exits(self, code: i32) -> Self {
+    pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{}{}", self.stdout, self.stderr);
         self
     }
 
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap()
     }
 
@@ -60,26 +61,36 @@ impl Run {
 }
 
 /// An auditor: a root of trust, and a folder of their own.
-struct Auditor {
+pub(crate) struct Auditor {
     root: PathBuf,
     folder: TempDir,
 }
 
 impl Auditor {
-    fn new(world: &World) -> Self {
+    pub(crate) fn new(world: &World) -> Self {
         Self { root: world.simulated.root_certificate(), folder: TempDir::new().unwrap() }
     }
 
-    fn run(&self, command: &str, log: &Path, more: &[&str]) -> Run {
+    /// A file of the auditor's.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A command on a log, which is not run yet.
+    pub(crate) fn command(&self, command: &str, log: impl AsRef<OsStr>, more: &[&str]) -> Command {
         let mut kmsctl = Command::new(program("kmsctl"));
-        kmsctl.args(["audit", command]).arg(log).arg("--root").arg(&self.root);
-        let output = kmsctl.args(more).output().unwrap();
+        kmsctl.args(["audit", command]).arg(log).arg("--root").arg(&self.root).args(more);
+        kmsctl
+    }
+
+    pub(crate) fn run(&self, command: &str, log: impl AsRef<OsStr>, more: &[&str]) -> Run {
+        let output = self.command(command, log, more).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Run { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
     /// A copy of a log of one's own.
-    fn copy(&self, log: &Path, name: &str) -> PathBuf {
+    pub(crate) fn copy(&self, log: &Path, name: &str) -> PathBuf {
         let to = self.folder.path().join(name);
         let done = Command::new("cp").arg("-r").arg(log).arg(&to).status().unwrap();
         assert!(done.success());
@@ -96,7 +107,7 @@ impl Auditor {
     }
 }
 
-fn log_of(node: &Node) -> PathBuf {
+pub(crate) fn log_of(node: &Node) -> PathBuf {
     node.ledger_folder().join("log")
 }
 
@@ -360,4 +371,37 @@ async fn audit__should_tell_what_a_node_without_collateral_could_not_show() {
     let Outcome::Deny { expected, .. } = &decision(&entries[standing]).unwrap().outcome else { panic!() };
     assert!(!expected.is_empty());
     auditor.run("replay", &log, &["--key", &key, &standing.to_string()]).exits(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn start_without_collateral__should_be_decided_again_once_there_is_some() {
+    let world = World::new();
+    world.simulated.pccs_fault("garbage");
+    let mut node = Node::start(&world.chain, &world.simulated, &[]);
+    let standing = |node: &Node, answer: &str| {
+        let fits =
+            |it: &Decision| it.subject == Subject::Node && it.outcome.code().unwrap_or("allow") == answer;
+        node.log().iter().any(|entry| decision(entry).is_some_and(fits))
+    };
+    until("a standing without collateral", async || standing(&node, "collateral-unavailable").then_some(()))
+        .await;
+    let guest = world.guest(&world.app("after the PCCS"));
+    world.seen_by(&node).await;
+    assert!(Wire::connect(node.address()).await.boot_as(&guest).await.is_err(), "nothing is released yet");
+    world.simulated.pccs_fault("none");
+    node.await_serving().await;
+    until_granted(&node, &guest).await;
+    assert_eq!(node.stop().code(), Some(0));
+
+    let (auditor, log, entries) = (Auditor::new(&world), log_of(&node), node.log());
+    let Event::Started(started) = &entries[0].record.event else { panic!("no start") };
+    assert_eq!(started.evidence.collateral, None, "there was none");
+    // Without a pinned key: the start's quote vouches for it, by the collateral that came later.
+    let verified = auditor.run("verify", &log, &["--json"]).exits(0).json();
+    assert_eq!(verified["log"]["key_from"], "quote");
+    let replayed = auditor.run("replay", &log, &["--json"]).exits(0).json();
+    let tally = &replayed["tally"];
+    assert_eq!((&tally["records"], &tally["findings"]), (&entries.len().into(), &serde_json::json!([])));
+    assert_eq!((&tally["answers"]["app-keys allow"], &tally["gaps"]), (&1.into(), &serde_json::json!({})));
+    auditor.run("explain", &log, &["0"]).exits(0).says(&["bit for bit"]);
 }

@@ -108,7 +108,8 @@ impl<'a> Evidence<'a> {
                 }
                 Err(refusal) if refusal.code == LedgerCode::BlobMissing => true,
                 Err(refusal) if refusal.code == LedgerCode::LogSource => return Err(refusal),
-                Err(refusal) => {
+                Err(mut refusal) => {
+                    refusal.found += &format!(", and record {index} names it");
                     verified.find(Place::File(LogPath::Blob(id).to_string()), refusal);
                     false
                 }

@@ -48,7 +48,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Outcome, CtlError> {
     } else {
         report::verified_text(&log, &verified, Style::of_stdout()).into_bytes()
     };
-    Ok(Outcome { exit: verified.exit(), stdout, stderr: witnesses::said(&log.signed, &args.log) })
+    Ok(Outcome { exit: verified.exit(), stdout, stderr: witnesses::said(&log.signed, &args.log.witnesses) })
 }
 
 /// What was looked at, and what is wrong.

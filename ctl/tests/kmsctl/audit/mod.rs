@@ -1,8 +1,13 @@
 //! `kmsctl audit` over the files of a log: an honest one, and one tampering each, found with its own code at its place.
 
+mod bundles;
 mod commands;
 mod evidence;
 mod following;
+mod hostile;
+mod mirror;
+mod mirror_s3;
+mod receipts;
 mod source;
 mod tampering;
 

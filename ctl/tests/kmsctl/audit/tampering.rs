@@ -227,3 +227,50 @@ fn life__should_begin_with_a_start_and_keep_its_stamp() {
     assert_ne!(TreeHash::leaf(&[0; 64]), TreeHash::node(TreeHash([0; 32]), TreeHash([0; 32])));
     assert_eq!(TILE_WIDTH, 256);
 }
+
+/// That deciding again ends with 10, and says these words.
+fn replay_refuses(log: &Log, words: &[&str]) {
+    let run = log.run("replay", &["--key", &log.key()]).exits(10);
+    let said = format!("{}{}", run.stdout, run.stderr);
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    for word in words {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    assert!(!said.contains("Every record is as it would be decided again"), "{said}");
+}
+
+#[test]
+fn replay__should_find_and_locate_what_was_changed_and_decide_the_rest() {
+    let log = Log::new(1);
+    let (bundle, leaves) = ("tile/entries/000.p/13", "tile/0/000.p/13");
+    let quote = blob_file::path(log.scene.decision(2).evidence.quote.unwrap());
+    log.with_file(
+        &quote,
+        |bytes| *bytes.last_mut().unwrap() ^= 1,
+        |log| {
+            replay_refuses(log, &["record 2 not-replayable", "replay-blob-damaged", &quote]);
+        },
+    );
+    log.with_file(
+        bundle,
+        |bytes| *bytes.last_mut().unwrap() ^= 1,
+        |log| replay_refuses(log, &["record 12 not-replayable", "replay-record-unproven"]),
+    );
+    log.with_file(leaves, |bytes| bytes[0] ^= 1, |log| replay_refuses(log, &[leaves]));
+    log.with_file(leaves, Vec::clear, |log| replay_refuses(log, &[leaves, "log-file-missing"]));
+    log.with_file(bundle, Vec::clear, |log| replay_refuses(log, &[bundle, "log-file-missing"]));
+    log.with_file("checkpoint", |bytes| bytes[20] ^= 1, |log| replay_refuses(log, &["checkpoint: "]));
+    log.with_file(
+        bundle,
+        |bytes| {
+            let width = kms_ledger::tree::Width::new(13).unwrap();
+            let mut entries: Vec<Vec<u8>> =
+                decode_bundle(bytes, width).unwrap().iter().map(|it| it.to_vec()).collect();
+            entries.swap(4, 5);
+            bytes.clear();
+            entries.iter().for_each(|entry| kms_ledger::tree::append_entry(bytes, entry).unwrap());
+        },
+        |log| replay_refuses(log, &["record 4 not-replayable", "record 5 not-replayable"]),
+    );
+    log.run("replay", &["--key", &log.key()]).exits(0);
+}

@@ -1,40 +1,39 @@
-//! A frame of the journal: its bytes, and reading it back.
+//! A frame of the journal: its bytes, and what one batch of frames is made of.
 //!
 //! ```text
 //! frame = length u32 | kind u8 | hash 32 | bytes
-//! kind  = 1 batch: first index u64          hash = SHA-256("onchain-kms/journal/batch/v1" | salt | bytes)
+//! kind  = 1 batch: see below                hash = SHA-256("onchain-kms/journal/batch/v2" | bytes)
 //!       | 2 blob: its bytes                 hash = SHA-256(bytes), its name
 //!       | 3 file: name 32 | the blob's file hash = SHA-256(bytes)
 //!       | 4 entry: the record               hash = the leaf's: SHA-256(0 | bytes)
+//! batch = first index u64 | root of the tree before it 32 | length u64 and SHA-256 of the heads of the frames that follow
+//!       | tag 32                            over "onchain-kms/journal/batch/v2", the segment's salt, and all before it
 //! ```
 //!
-//! The hash is the checksum: what was torn or has rotted does not have it, and a kind cannot pass for another. Who sends
-//! evidence cannot forge a batch, because the salt stays in the journal. Threat: bytes that are half on the disk.
-
-use std::io;
+//! The hash is the checksum: what was torn or has rotted does not have it, and a kind cannot pass for another. The tag says
+//! that the node wrote the batch, all of it, here, behind this tree. Threats: bytes that are half on the disk; bytes that
+//! somebody else put there.
 
 use kms_attestation::hash::sha256;
 
+use super::seal::{Seal, TAG_BYTES};
 use crate::blob::BlobId;
-use crate::blob_file::MAX_BLOB_FILE_BYTES;
 use crate::hash::TreeHash;
-use crate::store::disk::Disk;
 
-/// The bytes before those of a frame.
+/// The bytes before those of a frame: its head.
 pub(super) const HEAD_BYTES: usize = 4 + 1 + 32;
-/// The largest frame that is believed: the file of a blob, behind its name.
-const MAX_FRAME_BYTES: usize = 32 + MAX_BLOB_FILE_BYTES;
-/// How much is read from the disk at once.
-const WINDOW_BYTES: usize = 1024 * 1024;
+/// The bytes of a batch, behind the head.
+const BATCH_BYTES: usize = 8 + 32 + 8 + 32 + TAG_BYTES;
+/// A batch with its head.
+const OPENING_BYTES: usize = HEAD_BYTES + BATCH_BYTES;
 
 const BATCH: u8 = 1;
 const BLOB: u8 = 2;
 const FILE: u8 = 3;
 const ENTRY: u8 = 4;
-const BATCH_CONTEXT: &[u8] = b"onchain-kms/journal/batch/v1";
-const BATCH_BYTES: usize = 8;
+const BATCH_CONTEXT: &[u8] = b"onchain-kms/journal/batch/v2";
 
-/// Random bytes of a segment. They never leave the journal.
+/// Random bytes of a segment, which tie its batches to it.
 pub(super) type Salt = [u8; 16];
 
 /// What a frame holds.
@@ -44,6 +43,8 @@ pub(in crate::store) enum Frame<'a> {
     Batch {
         /// The index of the next entry.
         first: u64,
+        /// The root of the tree that the batch continues.
+        root: TreeHash,
     },
     /// A blob of one piece.
     Blob {
@@ -81,206 +82,147 @@ fn put(out: &mut Vec<u8>, kind: u8, hash: [u8; 32], pieces: [&[u8]; 2]) {
 
 /// Frames that are written and synced together.
 pub(in crate::store) struct Batch {
+    /// Room for the opening, then the frames.
     bytes: Vec<u8>,
-    entries: u64,
+    heads: Vec<u8>,
+    leaves: Vec<TreeHash>,
 }
 
 impl Batch {
-    pub(super) fn begin(salt: &Salt, first: u64) -> Self {
-        let (mut bytes, index) = (Vec::new(), first.to_be_bytes());
-        put(&mut bytes, BATCH, batch_hash(salt, &index), [&index, &[]]);
-        Self { bytes, entries: 0 }
+    pub(super) fn begin() -> Self {
+        Self { bytes: vec![0; OPENING_BYTES], heads: Vec::new(), leaves: Vec::new() }
     }
 
     /// Adds a blob of one piece. Its name must be that of the bytes.
     pub(in crate::store) fn blob(&mut self, id: BlobId, bytes: &[u8]) {
-        put(&mut self.bytes, BLOB, id.0, [bytes, &[]]);
+        self.put(BLOB, id.0, [bytes, &[]]);
     }
 
     /// Adds a blob in the form of its file. The parts that it names must be durable, or come before it.
     pub(in crate::store) fn file(&mut self, id: BlobId, file: &[u8]) {
-        put(&mut self.bytes, FILE, sha256(&[&id.0, file]), [&id.0, file]);
+        self.put(FILE, sha256(&[&id.0, file]), [&id.0, file]);
     }
 
     /// Adds an entry. The blobs that it names must be durable, or come before it.
     pub(in crate::store) fn entry(&mut self, leaf: TreeHash, record: &[u8]) {
-        put(&mut self.bytes, ENTRY, leaf.0, [record, &[]]);
-        self.entries += 1;
+        self.put(ENTRY, leaf.0, [record, &[]]);
+        self.leaves.push(leaf);
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    fn put(&mut self, kind: u8, hash: [u8; 32], pieces: [&[u8]; 2]) {
+        let start = self.bytes.len();
+        put(&mut self.bytes, kind, hash, pieces);
+        self.heads.extend(self.bytes.get(start..start + HEAD_BYTES).unwrap_or_default());
+    }
+
+    /// The bytes of the batch, as one that continues the tree of `first` entries with this root. Asked again, the same.
+    pub(super) fn close(&mut self, seal: &Seal, salt: &Salt, first: u64, root: TreeHash) -> &[u8] {
+        let length = self.bytes.len() - OPENING_BYTES;
+        let opening = Opening { first, root, length: length as u64, heads: sha256(&[&self.heads]) };
+        let opening = opening.encode(seal, salt);
+        self.bytes.iter_mut().zip(opening).for_each(|(slot, byte)| *slot = byte);
         &self.bytes
     }
 
-    pub(super) const fn entries(&self) -> u64 {
-        self.entries
+    /// The hashes of its entries, in order.
+    pub(super) fn leaves(&self) -> &[TreeHash] {
+        &self.leaves
     }
 }
 
-fn batch_hash(salt: &Salt, bytes: &[u8]) -> [u8; 32] {
-    sha256(&[BATCH_CONTEXT, salt, bytes])
+/// What a batch says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Opening {
+    pub(super) first: u64,
+    pub(super) root: TreeHash,
+    /// How many bytes of frames follow.
+    pub(super) length: u64,
+    /// The SHA-256 of their heads.
+    pub(super) heads: [u8; 32],
 }
 
-/// The length and kind that the head of a frame claims, and the hash.
-fn head(bytes: &[u8]) -> Option<(usize, u8, [u8; 32])> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    let (kind, rest) = rest.split_first()?;
-    let hash = rest.first_chunk::<32>()?;
-    Some((usize::try_from(u32::from_be_bytes(*length)).ok()?, *kind, *hash))
-}
+impl Opening {
+    fn body(&self) -> Vec<u8> {
+        let (first, length) = (self.first.to_be_bytes(), self.length.to_be_bytes());
+        [&first[..], &self.root.0, &length, &self.heads].concat()
+    }
 
-/// What a frame holds, if it holds what its hash says.
-fn open<'a>(salt: &Salt, kind: u8, hash: [u8; 32], bytes: &'a [u8]) -> Option<Frame<'a>> {
-    match kind {
-        BATCH if batch_hash(salt, bytes) == hash => {
-            Some(Frame::Batch { first: u64::from_be_bytes(bytes.try_into().ok()?) })
-        }
-        BLOB if sha256(&[bytes]) == hash => Some(Frame::Blob { id: BlobId(hash), bytes }),
-        FILE if sha256(&[bytes]) == hash => {
-            let (id, file) = bytes.split_first_chunk::<32>()?;
-            Some(Frame::File { id: BlobId(*id), file })
-        }
-        ENTRY if TreeHash::leaf(bytes).0 == hash => {
-            Some(Frame::Entry { leaf: TreeHash(hash), record: bytes })
-        }
-        _ => None,
+    fn encode(&self, seal: &Seal, salt: &Salt) -> Vec<u8> {
+        let mut bytes = self.body();
+        let tag = seal.tag(BATCH_CONTEXT, &[salt, &bytes]);
+        bytes.extend(tag);
+        let mut frame = Vec::with_capacity(OPENING_BYTES);
+        put(&mut frame, BATCH, sha256(&[BATCH_CONTEXT, &bytes]), [&bytes, &[]]);
+        frame
+    }
+
+    /// Reads it. None if it is none; [`Forged`] if it is one, and the node did not write it into this segment.
+    fn decode(seal: &Seal, salt: &Salt, bytes: &[u8]) -> Option<Result<Self, Forged>> {
+        let (first, rest) = bytes.split_first_chunk()?;
+        let (root, rest) = rest.split_first_chunk()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let (heads, tag) = rest.split_first_chunk()?;
+        let tag: &[u8; TAG_BYTES] = tag.try_into().ok()?;
+        let (first, length) = (u64::from_be_bytes(*first), u64::from_be_bytes(*length));
+        let opening = Self { first, root: TreeHash(*root), length, heads: *heads };
+        let whole = seal.holds(BATCH_CONTEXT, &[salt, &opening.body()], tag);
+        Some(if whole { Ok(opening) } else { Err(Forged) })
     }
 }
 
-/// Whether a batch begins somewhere in these bytes, and where.
-pub(super) fn find_batch(salt: &Salt, bytes: &[u8]) -> Option<usize> {
-    let whole = HEAD_BYTES + BATCH_BYTES;
-    bytes.windows(whole).position(|window| {
-        head(window).is_some_and(|(length, kind, hash)| {
-            let rest = window.get(HEAD_BYTES..).unwrap_or_default();
-            kind == BATCH && length == BATCH_BYTES && batch_hash(salt, rest) == hash
-        })
+/// Bytes that are whole, so that no crash made them, and that the node did not write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Forged;
+
+/// The head of a frame.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head {
+    pub(super) length: usize,
+    kind: u8,
+    hash: [u8; 32],
+}
+
+impl Head {
+    /// What the first bytes claim.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (length, rest) = bytes.split_first_chunk::<4>()?;
+        let (kind, rest) = rest.split_first()?;
+        let hash = rest.first_chunk::<32>()?;
+        Some(Self { length: usize::try_from(u32::from_be_bytes(*length)).ok()?, kind: *kind, hash: *hash })
+    }
+
+    /// The batch that begins with this head, if one does.
+    pub(super) fn opening(&self, seal: &Seal, salt: &Salt, bytes: &[u8]) -> Option<Result<Opening, Forged>> {
+        let whole = self.kind == BATCH
+            && self.length == BATCH_BYTES
+            && bytes.len() == BATCH_BYTES
+            && sha256(&[BATCH_CONTEXT, bytes]) == self.hash;
+        if whole { Opening::decode(seal, salt, bytes) } else { None }
+    }
+
+    /// The frame with this head, if it holds what its hash says; of a batch none.
+    pub(super) fn content<'a>(&self, bytes: &'a [u8]) -> Option<Frame<'a>> {
+        match self.kind {
+            BLOB if sha256(&[bytes]) == self.hash => Some(Frame::Blob { id: BlobId(self.hash), bytes }),
+            FILE if sha256(&[bytes]) == self.hash => {
+                let (id, file) = bytes.split_first_chunk::<32>()?;
+                Some(Frame::File { id: BlobId(*id), file })
+            }
+            ENTRY if TreeHash::leaf(bytes).0 == self.hash => {
+                Some(Frame::Entry { leaf: TreeHash(self.hash), record: bytes })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Where the first batch begins that the node wrote into this segment, if one does in these bytes.
+pub(super) fn find_batch(seal: &Seal, salt: &Salt, bytes: &[u8]) -> Option<usize> {
+    bytes.windows(OPENING_BYTES).position(|window| {
+        let body = window.get(HEAD_BYTES..).unwrap_or_default();
+        Head::decode(window).is_some_and(|head| matches!(head.opening(seal, salt, body), Some(Ok(_))))
     })
 }
 
-/// Why there is no next frame.
-pub(in crate::store) enum Unreadable {
-    /// The disk did not give the bytes.
-    Disk(io::Error),
-    /// The bytes are no frame.
-    NoFrame,
-}
-
-impl From<io::Error> for Unreadable {
-    fn from(error: io::Error) -> Self {
-        Self::Disk(error)
-    }
-}
-
-/// The frames of a segment, one after the other.
-pub(in crate::store) struct Frames<'a> {
-    disk: &'a dyn Disk,
-    path: String,
-    salt: Salt,
-    /// Where the next frame begins.
-    offset: u64,
-    /// Where they end.
-    end: u64,
-    window: Vec<u8>,
-    window_at: u64,
-}
-
-impl<'a> Frames<'a> {
-    pub(super) fn new(disk: &'a dyn Disk, path: String, salt: Salt, offset: u64, end: u64) -> Self {
-        Self { disk, path, salt, offset, end, window: Vec::new(), window_at: offset }
-    }
-
-    /// Where the next frame begins: everything before it was read.
-    pub(in crate::store) const fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    /// The next frame, or none at the end.
-    pub(in crate::store) fn next(&mut self) -> Result<Option<Frame<'_>>, Unreadable> {
-        if self.offset == self.end {
-            return Ok(None);
-        }
-        self.load(HEAD_BYTES)?;
-        let (length, kind, hash) = head(self.ahead()).ok_or(Unreadable::NoFrame)?;
-        let whole = HEAD_BYTES + length;
-        if length > MAX_FRAME_BYTES || whole as u64 > self.end - self.offset {
-            return Err(Unreadable::NoFrame);
-        }
-        self.load(whole)?;
-        let start = usize::try_from(self.offset - self.window_at).unwrap_or(usize::MAX);
-        let bytes = self.window.get(start + HEAD_BYTES..start + whole).ok_or(Unreadable::NoFrame)?;
-        let frame = open(&self.salt, kind, hash, bytes).ok_or(Unreadable::NoFrame)?;
-        self.offset += whole as u64;
-        Ok(Some(frame))
-    }
-
-    fn ahead(&self) -> &[u8] {
-        let start = usize::try_from(self.offset - self.window_at).unwrap_or(usize::MAX);
-        self.window.get(start..).unwrap_or_default()
-    }
-
-    /// Has so many bytes at hand, if there are as many.
-    fn load(&mut self, bytes: usize) -> io::Result<()> {
-        if self.ahead().len() < bytes {
-            let rest = usize::try_from(self.end - self.offset).unwrap_or(usize::MAX);
-            self.window = self.disk.read(&self.path, self.offset, bytes.max(WINDOW_BYTES).min(rest))?;
-            self.window_at = self.offset;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SALT: Salt = [7; 16];
-
-    fn one_of_each() -> Vec<u8> {
-        let mut batch = Batch::begin(&SALT, 5);
-        batch.blob(BlobId::of(b"blob"), b"blob");
-        batch.file(BlobId([9; 32]), b"list");
-        batch.entry(TreeHash::leaf(b"record"), b"record");
-        batch.bytes
-    }
-
-    fn read(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
-        let (length, kind, hash) = head(bytes)?;
-        let (frame, rest) = bytes.get(HEAD_BYTES..)?.split_at_checked(length)?;
-        Some((open(&SALT, kind, hash, frame)?, rest))
-    }
-
-    #[test]
-    fn frame__should_be_read_as_it_was_written() {
-        let bytes = one_of_each();
-        let (batch, rest) = read(&bytes).unwrap();
-        let (blob, rest) = read(rest).unwrap();
-        let (file, rest) = read(rest).unwrap();
-        let (entry, rest) = read(rest).unwrap();
-        assert_eq!(batch, Frame::Batch { first: 5 });
-        assert_eq!(blob, Frame::Blob { id: BlobId::of(b"blob"), bytes: b"blob" });
-        assert_eq!(file, Frame::File { id: BlobId([9; 32]), file: b"list" });
-        let leaf = TreeHash::leaf(b"record");
-        assert_eq!((entry, rest.len()), (Frame::Entry { leaf, record: b"record" }, 0));
-    }
-
-    #[test]
-    fn frame__should_be_refused_with_any_bit_changed() {
-        let mut bytes = Vec::new();
-        put(&mut bytes, ENTRY, TreeHash::leaf(b"record").0, [b"record", &[]]);
-        for bit in 0..bytes.len() * 8 {
-            let mut changed = bytes.clone();
-            changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(read(&changed).is_none(), "bit {bit}");
-        }
-    }
-
-    #[test]
-    fn batch__should_be_found_behind_damage_and_never_in_what_others_wrote() {
-        let bytes = one_of_each();
-        let behind = [&[0; 11][..], &bytes].concat();
-        assert_eq!(find_batch(&SALT, &behind), Some(11));
-        assert_eq!(find_batch(&SALT, &bytes[1..]), None);
-        assert_eq!(find_batch(&[8; 16], &behind), None);
-    }
-}
+mod tests;

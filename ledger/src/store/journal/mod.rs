@@ -5,23 +5,31 @@
 //! ```
 //!
 //! Owned by the writer, read by the publisher and when the store is opened. After a fault nothing behind the last
-//! durable frame is believed: it is cut off before anything else is written. Never gives an index twice to entries that
-//! were acknowledged. Threat: a crash between any two instructions, and a sync that failed once and then seems to work.
+//! durable batch is believed: it is cut off before anything else is written. Never gives an index twice to entries that
+//! were acknowledged. Every batch carries a tag that only the node can make, over all of it and over the tree that it
+//! continues: nothing else is ever published. Threats: a crash between any two instructions, and a sync that failed once
+//! and then seems to work; a host that writes into the journal.
 
 mod frame;
+mod frames;
 mod scan;
+mod seal;
 mod segment;
 
 use std::sync::Arc;
 
-pub(super) use self::frame::{Batch, Frame, Unreadable};
+pub(super) use self::frame::{Batch, Frame};
 pub(super) use self::scan::{Scan, scan};
+pub use self::seal::JournalKey;
+pub(super) use self::seal::Seal;
 use self::segment::FOLDER;
 pub(super) use self::segment::{Segment, is_empty, path, sequences};
 use super::disk::{Disk, DiskFile};
 use super::fault::{self, StoreFault};
+use crate::hash::TreeHash;
+use crate::tree::Peaks;
 
-/// A place in the journal, between two frames.
+/// A place in the journal, between two batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Position {
     /// Which segment.
@@ -33,19 +41,26 @@ pub(super) struct Position {
 /// How far the journal is durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Durable {
-    /// Where its last durable frame ends.
+    /// Where its last durable batch ends.
     pub(super) position: Position,
     /// How many entries the log has.
     pub(super) size: u64,
+    /// The root of their tree: what is published must have it.
+    pub(super) root: TreeHash,
+    /// How many bytes of batches became durable, those that were unpublished when the store was opened included.
+    pub(super) bytes: u64,
 }
 
 /// The journal's end, where it grows.
 pub(super) struct Journal {
     disk: Arc<dyn Disk>,
+    seal: Arc<Seal>,
     segment: Segment,
     file: Box<dyn DiskFile>,
     durable: Durable,
-    /// Whether something may stand behind the last durable frame.
+    /// The tree of all durable entries.
+    tree: Peaks,
+    /// Whether something may stand behind the last durable batch.
     torn: bool,
     /// From how many bytes on a new segment is begun.
     segment_bytes: u64,
@@ -53,26 +68,29 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Makes the first segment of a log.
-    pub(super) fn create(disk: Arc<dyn Disk>, segment_bytes: u64) -> Result<Self, StoreFault> {
+    pub(super) fn create(disk: &dyn Disk, seal: &Seal) -> Result<(), StoreFault> {
         disk.make_folder(FOLDER).map_err(fault::disk("making the journal"))?;
-        let (segment, file) = Segment::create(&*disk, 0, 0)?;
-        let position = Position { sequence: 0, offset: segment::HEAD_BYTES };
-        let durable = Durable { position, size: 0 };
-        Ok(Self { disk, segment, file, durable, torn: false, segment_bytes })
+        Segment::create(disk, seal, 0, 0).map(drop)
     }
 
     /// Goes on where the journal was found to end. The last batch is written again: the process before may have been told
     /// that a sync failed, and then what is read here is not on the disk.
-    pub(super) fn resume(disk: Arc<dyn Disk>, scan: &Scan, segment_bytes: u64) -> Result<Self, StoreFault> {
-        let (segment, durable) = (scan.last, scan.durable);
+    pub(super) fn resume(
+        disk: Arc<dyn Disk>,
+        seal: Arc<Seal>,
+        scan: &Scan,
+        segment_bytes: u64,
+    ) -> Result<Self, StoreFault> {
+        let (segment, durable, tree) = (scan.last, scan.durable, scan.tree.clone());
         let path = path(segment.sequence);
         let length = usize::try_from(durable.position.offset - scan.last_batch).unwrap_or(usize::MAX);
         let resuming = |error| fault::disk(format_args!("resuming {path}"))(error);
         let last = disk.read(&path, scan.last_batch, length).map_err(resuming)?;
         let file = disk.open(&path).map_err(resuming)?;
-        let again = file.write_at(&segment.head(), 0).and_then(|()| file.write_at(&last, scan.last_batch));
+        let again =
+            file.write_at(&segment.head(&seal), 0).and_then(|()| file.write_at(&last, scan.last_batch));
         again.map_err(resuming)?;
-        let mut journal = Self { disk, segment, file, durable, torn: true, segment_bytes };
+        let mut journal = Self { disk, seal, segment, file, durable, tree, torn: true, segment_bytes };
         journal.repair()?;
         Ok(journal)
     }
@@ -90,23 +108,29 @@ impl Journal {
         if self.durable.position.offset >= self.segment_bytes {
             self.rotate()?;
         }
-        Ok(Batch::begin(&self.segment.salt, self.durable.size))
+        Ok(Batch::begin())
     }
 
     /// Writes the batch that was begun last, and syncs. Returns the index of its first entry.
-    pub(super) fn commit(&mut self, batch: &Batch) -> Result<u64, StoreFault> {
+    pub(super) fn commit(&mut self, mut batch: Batch) -> Result<u64, StoreFault> {
         let first = self.durable.size;
         self.torn = true;
-        let written = self.file.write_at(batch.bytes(), self.durable.position.offset);
+        let bytes = batch.close(&self.seal, &self.segment.salt, first, self.durable.root);
+        let length = bytes.len() as u64;
+        let written = self.file.write_at(bytes, self.durable.position.offset);
         written.map_err(fault::disk("writing the journal"))?;
         self.file.sync().map_err(fault::disk("syncing the journal"))?;
         self.torn = false;
-        self.durable.position.offset += batch.bytes().len() as u64;
-        self.durable.size += batch.entries();
+        for leaf in batch.leaves() {
+            self.tree.append(*leaf);
+        }
+        self.durable.position.offset += length;
+        (self.durable.size, self.durable.root) = (self.tree.size(), self.tree.root());
+        self.durable.bytes += length;
         Ok(first)
     }
 
-    /// Takes away whatever stands behind the last durable frame, for good.
+    /// Takes away whatever stands behind the last durable batch, for good.
     fn repair(&mut self) -> Result<(), StoreFault> {
         let cut = self.file.set_len(self.durable.position.offset).and_then(|()| self.file.sync());
         cut.map_err(fault::disk("repairing the journal"))?;
@@ -116,9 +140,10 @@ impl Journal {
 
     /// Begins another segment. The old one stays the last until this one is durable.
     fn rotate(&mut self) -> Result<(), StoreFault> {
-        let (segment, file) = Segment::create(&*self.disk, self.segment.sequence + 1, self.durable.size)?;
+        let (sequence, first) = (self.segment.sequence + 1, self.durable.size);
+        let (segment, file) = Segment::create(&*self.disk, &self.seal, sequence, first)?;
         (self.segment, self.file) = (segment, file);
-        self.durable.position = Position { sequence: segment.sequence, offset: segment::HEAD_BYTES };
+        self.durable.position = Position { sequence, offset: segment::HEAD_BYTES };
         Ok(())
     }
 }

@@ -1,51 +1,53 @@
-//! Reading the whole journal when the store is opened: every hash, every index, and where it ends.
+//! Reading the whole journal when the store is opened: every hash, every tag, every index, and where it ends.
 //!
-//! Only the last batch can be torn, because a batch is synced before the next is written. So what cannot be read is a torn
-//! tail when no batch follows it in the last segment, and damage everywhere else. Threat: acknowledged entries that are
-//! dropped as if they were a torn tail.
+//! Only the last batch can be torn, because a batch is synced before the next is written, and none of a torn one was
+//! acknowledged. So what cannot be read is a torn tail when no batch of the node follows it in the last segment, and damage
+//! everywhere else. What can be read, and is not the node's, is never a torn tail: it is refused. Threats: acknowledged
+//! entries that are dropped as if they were a torn tail; entries that the node never wrote.
 
-use super::frame::{self, Frame, Unreadable};
+use super::frame::{self, Frame};
+use super::frames::Unreadable;
+use super::seal::Seal;
 use super::segment::{self, Segment};
 use super::{Durable, Position};
+use crate::hash::TreeHash;
 use crate::store::disk::Disk;
 use crate::store::fault::{self, StoreFault};
+use crate::tree::Peaks;
 
 /// What the journal holds.
 pub(in crate::store) struct Scan {
     /// The segment in which it ends.
-    pub(in crate::store) last: Segment,
+    pub(super) last: Segment,
     /// Where it ends.
     pub(in crate::store) durable: Durable,
+    /// The tree of all its entries.
+    pub(super) tree: Peaks,
     /// Where its last batch begins.
-    pub(in crate::store) last_batch: u64,
+    pub(super) last_batch: u64,
     /// Behind the entries that are published already.
     pub(in crate::store) unpublished: Position,
     /// How many bytes stand behind its end.
     pub(in crate::store) torn_bytes: u64,
 }
 
-/// Reads the journal. `published` entries are in the published tree: the journal must hold all that follow.
-/// Refused with `store-damaged` or `store-disk`.
-pub(in crate::store) fn scan(disk: &dyn Disk, published: u64) -> Result<Scan, StoreFault> {
-    let (segments, unfinished) = segments(disk)?;
+/// Reads the journal. `published` is the published tree: the journal must hold all that follows, and continue it.
+/// Refused with `store-forged`, `store-damaged`, `store-format` or `store-disk`.
+pub(in crate::store) fn scan(disk: &dyn Disk, seal: &Seal, published: Peaks) -> Result<Scan, StoreFault> {
+    let (segments, unfinished) = segments(disk, seal)?;
     let mut walk = Walk::begin(&segments, published)?;
     for (segment, length) in &segments {
-        walk.segment(disk, segment, *length)?;
+        walk.segment(disk, seal, segment, *length)?;
     }
-    if walk.durable.size < published {
-        let found = format!("a journal that ends at {}", walk.durable.size);
-        return Err(fault::damaged(
-            found,
-            format_args!("at least the {published} entries that are published"),
-        ));
-    }
+    walk.holds_the_published()?;
     let last = segments.last().map(|(last, _)| *last).ok_or_else(no_segment)?;
     if let Some(path) = unfinished {
         disk.remove(&path).map_err(fault::disk(format_args!("removing {path}")))?;
     }
-    let Walk { durable, last_batch, unpublished, torn, .. } = walk;
+    let Walk { durable, tree, last_batch, unpublished, torn, .. } = walk;
+    let durable = Durable { root: tree.root(), ..durable };
     let torn_bytes = torn.map_or(0, |torn| torn.bytes);
-    Ok(Scan { last, durable, last_batch, unpublished, torn_bytes })
+    Ok(Scan { last, durable, tree, last_batch, unpublished, torn_bytes })
 }
 
 fn no_segment() -> StoreFault {
@@ -56,10 +58,10 @@ fn no_segment() -> StoreFault {
 type Segments = (Vec<(Segment, u64)>, Option<String>);
 
 /// The segments that follow one another up to the last. What stands before a gap was published, and its removal interrupted.
-fn segments(disk: &dyn Disk) -> Result<Segments, StoreFault> {
+fn segments(disk: &dyn Disk, seal: &Seal) -> Result<Segments, StoreFault> {
     let mut sequences = segment::sequences(disk)?;
     let last = sequences.last().copied().ok_or_else(no_segment)?;
-    let unfinished = Segment::open(disk, last)?.is_none().then(|| segment::path(last));
+    let unfinished = Segment::open(disk, seal, last)?.is_none().then(|| segment::path(last));
     if unfinished.is_some() {
         sequences.pop();
     }
@@ -69,7 +71,7 @@ fn segments(disk: &dyn Disk) -> Result<Segments, StoreFault> {
         if !follows {
             break;
         }
-        let opened = Segment::open(disk, sequence)?;
+        let opened = Segment::open(disk, seal, sequence)?;
         segments.push(opened.ok_or_else(|| fault::damaged(segment::path(sequence), "a whole segment"))?);
     }
     segments.reverse();
@@ -77,7 +79,10 @@ fn segments(disk: &dyn Disk) -> Result<Segments, StoreFault> {
 }
 
 struct Walk {
+    /// How many entries are published.
     published: u64,
+    /// The published tree, and what the journal adds to it.
+    tree: Peaks,
     durable: Durable,
     last_batch: u64,
     unpublished: Position,
@@ -92,8 +97,9 @@ struct Torn {
 }
 
 impl Walk {
-    fn begin(segments: &[(Segment, u64)], published: u64) -> Result<Self, StoreFault> {
+    fn begin(segments: &[(Segment, u64)], tree: Peaks) -> Result<Self, StoreFault> {
         let (first, _) = segments.first().ok_or_else(no_segment)?;
+        let published = tree.size();
         if first.first > published {
             let found = format!("{}: begins with entry {}", segment::path(first.sequence), first.first);
             return Err(fault::damaged(
@@ -102,12 +108,26 @@ impl Walk {
             ));
         }
         let position = Position { sequence: first.sequence, offset: segment::HEAD_BYTES };
-        let durable = Durable { position, size: first.first };
+        let durable = Durable { position, size: first.first, root: tree.root(), bytes: 0 };
         let last_batch = segment::HEAD_BYTES;
-        Ok(Self { published, durable, last_batch, unpublished: position, torn: None })
+        Ok(Self { published, tree, durable, last_batch, unpublished: position, torn: None })
     }
 
-    fn segment(&mut self, disk: &dyn Disk, segment: &Segment, length: u64) -> Result<(), StoreFault> {
+    fn holds_the_published(&self) -> Result<(), StoreFault> {
+        if self.durable.size >= self.published {
+            return Ok(());
+        }
+        let found = format!("a journal that ends at {}", self.durable.size);
+        Err(fault::damaged(found, format_args!("at least the {} entries that are published", self.published)))
+    }
+
+    fn segment(
+        &mut self,
+        disk: &dyn Disk,
+        seal: &Seal,
+        segment: &Segment,
+        length: u64,
+    ) -> Result<(), StoreFault> {
         self.nothing_torn()?;
         let path = segment::path(segment.sequence);
         if segment.first != self.durable.size {
@@ -117,53 +137,80 @@ impl Walk {
         let start = segment::HEAD_BYTES;
         self.durable.position = Position { sequence: segment.sequence, offset: start };
         self.last_batch = start;
-        let mut frames = segment.frames(disk, start, length);
+        let mut batch = Vec::new();
+        let mut frames = segment.frames(disk, seal, &path, (start, length));
         loop {
-            let entry = match frames.next() {
-                Ok(Some(frame)) => self.frame(&frame, &path)?,
+            match frames.next() {
+                Ok(Some(Frame::Batch { first, root })) => self.continues(first, root, &path)?,
+                Ok(Some(Frame::Entry { leaf, .. })) => batch.push(leaf),
+                Ok(Some(Frame::Blob { .. } | Frame::File { .. })) => {}
                 Ok(None) => return Ok(()),
-                Err(Unreadable::Disk(error)) => {
-                    return Err(fault::disk(format_args!("reading {path}"))(error));
-                }
                 Err(Unreadable::NoFrame) => break,
-            };
-            self.durable.position.offset = frames.offset();
-            // The blobs before an entry belong to it: what is unpublished begins right behind an entry.
-            if entry && self.durable.size <= self.published {
-                self.unpublished = self.durable.position;
+                Err(fault) => return Err(fault.fault(&path, frames.offset())),
+            }
+            if frames.between_batches() {
+                self.take(&mut batch, frames.offset(), &path)?;
             }
         }
-        let offset = frames.offset();
+        self.torn(disk, seal, segment, length)
+    }
+
+    /// That a batch stands behind the entries that it was written behind.
+    fn continues(&self, first: u64, root: TreeHash, path: &str) -> Result<(), StoreFault> {
+        let same_tree = first < self.published || root == self.tree.root();
+        if first == self.durable.size && same_tree {
+            return Ok(());
+        }
+        let place = format!("{path}: a batch at byte {}", self.durable.position.offset);
+        let found = format!("{place} that continues {first} entries with root {root}");
+        let expected = format!("one that continues the log: {} entries", self.durable.size);
+        Err(fault::forged(found, expected))
+    }
+
+    /// Counts the entries of a batch that was read whole.
+    fn take(&mut self, batch: &mut Vec<TreeHash>, end: u64, path: &str) -> Result<(), StoreFault> {
+        let first = self.durable.size;
+        self.durable.size += batch.len() as u64;
+        if first < self.published && self.published < self.durable.size {
+            let found = format!("{path}: a batch of the entries from {first} to {}", self.durable.size);
+            let expected = format!("one that ends with the published tree, at {}", self.published);
+            return Err(fault::forged(found, expected));
+        }
+        let new = batch.drain(..);
+        if first >= self.published {
+            new.for_each(|leaf| self.tree.append(leaf));
+        }
+        self.last_batch = self.durable.position.offset;
+        self.durable.bytes += end - self.last_batch;
+        self.durable.position.offset = end;
+        if self.durable.size <= self.published {
+            self.unpublished = self.durable.position;
+            self.durable.bytes = 0;
+        }
+        Ok(())
+    }
+
+    /// What comes behind the last whole batch is torn, if no batch of the node follows.
+    fn torn(
+        &mut self,
+        disk: &dyn Disk,
+        seal: &Seal,
+        segment: &Segment,
+        length: u64,
+    ) -> Result<(), StoreFault> {
+        let path = segment::path(segment.sequence);
+        let offset = self.durable.position.offset;
+        let rest = usize::try_from(length - offset).unwrap_or(usize::MAX);
+        let bytes = disk.read(&path, offset, rest).map_err(fault::disk(format_args!("reading {path}")))?;
         self.torn = Some(Torn { path, offset, bytes: length - offset });
-        if batch_follows(disk, segment, offset, length)? { self.nothing_torn() } else { Ok(()) }
+        let follows = frame::find_batch(seal, &segment.salt, &bytes).is_some_and(|place| place > 0);
+        if follows { self.nothing_torn() } else { Ok(()) }
     }
 
     /// Whatever comes now is behind what could not be read.
     fn nothing_torn(&self) -> Result<(), StoreFault> {
         let Some(Torn { path, offset, .. }) = &self.torn else { return Ok(()) };
-        let found = format!("{path}: no frame at byte {offset}, though others follow");
-        Err(fault::damaged(found, "the frames that were written there"))
+        let found = format!("{path}: no whole batch at byte {offset}, though others follow");
+        Err(fault::damaged(found, "the batches that were written there"))
     }
-
-    /// Counts a frame, and says whether it was an entry.
-    fn frame(&mut self, frame: &Frame<'_>, path: &str) -> Result<bool, StoreFault> {
-        match frame {
-            Frame::Batch { first } if *first != self.durable.size => {
-                let found = format!("{path}: a batch that begins with entry {first}");
-                return Err(fault::damaged(found, format_args!("entry {}", self.durable.size)));
-            }
-            Frame::Entry { .. } => self.durable.size += 1,
-            Frame::Batch { .. } => self.last_batch = self.durable.position.offset,
-            Frame::Blob { .. } | Frame::File { .. } => {}
-        }
-        Ok(matches!(frame, Frame::Entry { .. }))
-    }
-}
-
-/// Whether a batch was written behind this place.
-fn batch_follows(disk: &dyn Disk, segment: &Segment, offset: u64, length: u64) -> Result<bool, StoreFault> {
-    let path = segment::path(segment.sequence);
-    let rest = usize::try_from(length - offset).unwrap_or(usize::MAX);
-    let rest = disk.read(&path, offset, rest).map_err(fault::disk(format_args!("reading {path}")))?;
-    Ok(frame::find_batch(&segment.salt, &rest).is_some_and(|place| place > 0))
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::sim::{Moment, PowerCut, SimDisk, State};
-use super::world::{Log, Parts, decision, plain};
+use super::world::{Log, Parts, cosigned, decision, plain};
 use crate::hash::TreeHash;
 use crate::store::Before;
 use crate::store::disk::Disk as _;
@@ -16,6 +16,8 @@ use crate::store::layout;
 pub(super) struct Promised {
     pub(super) entries: Vec<(usize, u64, Vec<u8>)>,
     pub(super) heads: Vec<(usize, u64, TreeHash)>,
+    /// Checkpoints that witnesses have cosigned, by their size.
+    pub(super) witnessed: Vec<(usize, u64)>,
 }
 
 /// One step of a workload: whatever fails is refused, and the next step goes on.
@@ -42,6 +44,15 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Shows the newest checkpoint with a witness's cosignature.
+    pub(super) fn show_witnessed(&mut self) {
+        let Parts { publisher, shared, .. } = &self.parts;
+        let signed = cosigned(&shared.checkpoint());
+        if publisher.show_witnessed(&signed, shared).is_ok() {
+            self.promised.witnessed.push((self.disk.operations(), signed.checkpoint().size));
+        }
+    }
+
     pub(super) fn prune(&mut self, before: u64) {
         self.parts.writer.set_reuse(Reuse::Suspended);
         drop(self.parts.publisher.prune(Before::Index(before), &self.parts.shared));
@@ -49,17 +60,19 @@ impl<'a> Run<'a> {
     }
 
     /// Batches of one and of many, segments that are closed, a bundle that becomes full, evidence that is shared and
-    /// removed.
+    /// removed, cosignatures.
     pub(super) fn workload(&mut self) {
         self.append(vec![decision(1000)]);
         self.append(vec![plain(1001), decision(1002), decision(1000)]);
         self.publish();
+        self.show_witnessed();
         self.append((1003..1006).map(decision).collect());
         self.append(vec![decision(1006)]);
         self.publish();
         self.prune(254);
         self.append(vec![decision(1000), decision(1007)]);
         self.publish();
+        self.show_witnessed();
         self.append(vec![plain(1008)]);
     }
 }
@@ -99,6 +112,9 @@ fn check_promises(log: &Log, operation: usize, promised: &Promised) {
     }
     for (_, size, root) in promised.heads.iter().filter(|(at, ..)| *at <= operation) {
         assert!(*size <= log.size && log.root(*size) == *root, "the tree of {size}");
+    }
+    for (_, size) in promised.witnessed.iter().filter(|(at, ..)| *at <= operation) {
+        assert!(log.witnessed >= *size, "the witnessed tree of {size}, not of {}", log.witnessed);
     }
 }
 
@@ -171,7 +187,7 @@ fn store__should_keep_every_promise_when_power_is_lost_at_any_operation() {
     let mut run = Run::new(&disk, Parts::open(&disk).unwrap());
     run.workload();
     let promised = run.promised;
-    assert_eq!((promised.entries.len(), promised.heads.len()), (11, 3));
+    assert_eq!((promised.entries.len(), promised.heads.len(), promised.witnessed.len()), (11, 3, 2));
     let moments = disk.moments();
     assert!(moments.iter().any(|moment| moment.state.files("journal/").len() > 1), "no segment was closed");
     let states = check_all(&moments, &promised);
@@ -250,7 +266,7 @@ fn open__should_refuse_the_folder_of_another_log() {
     let disk = SimDisk::from(log_of_250());
     let options =
         crate::store::StoreOptions { origin: "other.example".to_owned(), ..super::world::options() };
-    let refusal =
-        crate::store::open::open(std::sync::Arc::new(disk), super::world::signing(), &options).err().unwrap();
+    let (signing, key) = (super::world::signing(), super::world::journal_key());
+    let refusal = crate::store::open::open(std::sync::Arc::new(disk), signing, &key, &options).err().unwrap();
     assert_eq!(refusal.code.as_str(), "store-format", "{refusal}");
 }

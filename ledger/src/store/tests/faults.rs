@@ -41,9 +41,8 @@ fn store__should_keep_every_promise_and_recover_when_any_operation_fails() {
         (Failing::Syncs, 1),
         (Failing::Syncs, 60),
     ];
-    let faults: Vec<Faults> = (0..counted.operations())
-        .flat_map(|at| kinds.map(|(failing, count)| Faults { operations: at..at + count, failing }))
-        .collect();
+    let faults: Vec<Faults> =
+        kinds.into_iter().flat_map(|(failing, count)| counted.each_fault(failing, count)).collect();
     for_each(&faults, |faults| run(&start, faults));
 }
 

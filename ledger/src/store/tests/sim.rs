@@ -65,6 +65,17 @@ pub(crate) enum Failing {
     Syncs,
 }
 
+impl Failing {
+    /// How an operation of this kind fails, if it does.
+    fn covers(self, kind: Kind) -> Option<ErrorKind> {
+        match self {
+            Self::All => Some(ErrorKind::Other),
+            Self::Growing => (kind == Kind::Grow).then_some(ErrorKind::StorageFull),
+            Self::Syncs => (kind == Kind::Sync).then_some(ErrorKind::Other),
+        }
+    }
+}
+
 /// Operations that fail, by their number.
 #[derive(Clone, Debug)]
 pub(crate) struct Faults {
@@ -86,6 +97,8 @@ struct Inner {
     state: State,
     operations: usize,
     faults: Option<Faults>,
+    /// The kind of each operation since faults were set.
+    kinds: Vec<Kind>,
     moments: Option<Vec<Moment>>,
 }
 
@@ -208,6 +221,21 @@ impl State {
         inode.now.clone_from(&inode.durable);
     }
 
+    /// The bytes of a file.
+    pub(crate) fn bytes(&self, path: &str) -> Vec<u8> {
+        let Some(Node::File(inode)) = self.names.get(path) else { panic!("no file {path}") };
+        self.inodes[*inode].now.clone()
+    }
+
+    /// Makes a file with these bytes, durably, in a folder that is there.
+    pub(crate) fn plant(&mut self, path: &str, bytes: Vec<u8>) {
+        let inode = Inode { now: bytes.clone(), durable: bytes, ..Inode::default() };
+        let node = Node::File(self.inodes.len());
+        self.inodes.push(Arc::new(inode));
+        self.names.insert(path.to_owned(), node);
+        self.durable_names.insert(path.to_owned(), node);
+    }
+
     /// Removes a file, durably.
     pub(crate) fn lose(&mut self, path: &str) {
         self.names.remove(path).unwrap();
@@ -238,7 +266,13 @@ impl SimDisk {
     }
 
     pub(crate) fn from(state: State) -> Self {
-        Self(Arc::new(Mutex::new(Inner { state, operations: 0, faults: None, moments: None })))
+        Self(Arc::new(Mutex::new(Inner {
+            state,
+            operations: 0,
+            faults: None,
+            kinds: Vec::new(),
+            moments: None,
+        })))
     }
 
     /// From now on, every moment is remembered.
@@ -259,6 +293,15 @@ impl SimDisk {
     pub(crate) fn fail(&self, faults: Faults) {
         let mut inner = self.0.lock().unwrap();
         (inner.faults, inner.operations) = (Some(faults), 0);
+        inner.kinds.clear();
+    }
+
+    /// The faults that begin with an operation that they let fail: `count` operations long, at each place.
+    pub(crate) fn each_fault(&self, failing: Failing, count: usize) -> Vec<Faults> {
+        let inner = self.0.lock().unwrap();
+        let fails = |(at, kind): (usize, &Kind)| failing.covers(*kind).map(|_| at);
+        let places = inner.kinds.iter().enumerate().filter_map(fails);
+        places.map(|at| Faults { operations: at..at + count, failing }).collect()
     }
 
     pub(crate) fn heal(&self) {
@@ -271,6 +314,11 @@ impl SimDisk {
 
     pub(crate) fn state(&self) -> State {
         self.0.lock().unwrap().state.clone()
+    }
+
+    /// Changes what is on the disk behind the store's back.
+    pub(crate) fn tamper(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.0.lock().unwrap().state);
     }
 
     pub(crate) fn set_free(&self, free: u64) {
@@ -293,12 +341,8 @@ impl SimDisk {
             inner.moments.as_mut().unwrap().push(moment);
         }
         let fault = inner.faults.clone().filter(|faults| faults.operations.contains(&operation));
-        let error = fault.and_then(|faults| match faults.failing {
-            Failing::All => Some(ErrorKind::Other),
-            Failing::Growing => (kind == Kind::Grow).then_some(ErrorKind::StorageFull),
-            Failing::Syncs => (kind == Kind::Sync).then_some(ErrorKind::Other),
-        });
-        match error {
+        inner.kinds.push(kind);
+        match fault.and_then(|faults| faults.failing.covers(kind)) {
             Some(error) => {
                 failed(&mut inner.state);
                 Err(error.into())

@@ -2,29 +2,22 @@
 
 use std::path::Path;
 
-use super::world::{options, plain};
+use super::world::{cosigned, journal_key, options, plain};
 use crate::checkpoint::SignedCheckpoint;
 use crate::hash::TreeHash;
 use crate::refusal::LedgerCode;
-use crate::store::Store;
+use crate::store::{Store, StoreKeys};
 use crate::testing::{Signer, name};
 
-const NOW: u64 = 1_800_000_000;
-
 fn open(folder: &Path) -> Store {
-    Store::open(folder, Box::new(Signer::new(1)), options()).unwrap().0
+    let keys = StoreKeys { signer: Box::new(Signer::new(1)), journal: journal_key() };
+    Store::open(folder, keys, options()).unwrap().0
 }
 
 async fn grown(store: &Store, number: u64) -> SignedCheckpoint {
     store.append(plain(number)).await.unwrap();
     store.publish().await.unwrap();
     (*store.checkpoint()).clone()
-}
-
-fn cosigned(mut signed: SignedCheckpoint) -> SignedCheckpoint {
-    let line = signed.cosign(NOW, &name("w"), &Signer::new(2));
-    signed.add_cosignature(line, &Signer::new(2).witness_key("w")).unwrap();
-    signed
 }
 
 fn file(store: &Store, name: &str) -> Option<String> {
@@ -37,7 +30,7 @@ async fn witnessed__should_stand_in_both_files_while_it_is_the_newest_and_in_its
     let store = open(folder.path());
     let first = grown(&store, 1).await;
     assert_eq!(file(&store, "witnessed"), None);
-    let shown = cosigned(first);
+    let shown = cosigned(&first);
     store.show_witnessed(shown.clone()).await.unwrap();
     assert_eq!(file(&store, "checkpoint"), Some(shown.encode()));
     assert_eq!(file(&store, "witnessed"), Some(shown.encode()));
@@ -56,7 +49,7 @@ async fn witnessed__should_stand_in_both_files_while_it_is_the_newest_and_in_its
 
     let again = open(folder.path());
     assert_eq!(file(&again, "witnessed"), Some(shown.encode()));
-    let newest = cosigned(newer);
+    let newest = cosigned(&newer);
     again.show_witnessed(newest.clone()).await.unwrap();
     again.close().await.unwrap();
     assert_eq!(*open(folder.path()).checkpoint(), newest, "cosignatures outlive the process");
@@ -71,7 +64,7 @@ async fn witnessed__should_refuse_what_was_never_published() {
     let mut foreign = store.checkpoint().checkpoint().clone();
     foreign.origin = name("log.example/other");
     for checkpoint in [ahead, foreign] {
-        let signed = cosigned(SignedCheckpoint::sign(checkpoint, &Signer::new(1)).unwrap());
+        let signed = cosigned(&SignedCheckpoint::sign(checkpoint, &Signer::new(1)).unwrap());
         assert_eq!(store.show_witnessed(signed).await.unwrap_err().code, LedgerCode::LogRange);
     }
     assert_eq!(file(&store, "witnessed"), None);

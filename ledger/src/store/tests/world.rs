@@ -14,21 +14,28 @@ use crate::record::{Decision, Event, Evidence, NodeStamp, Outcome, Record, Subje
 use crate::store::disk::Disk;
 use crate::store::entry::{Entry, Prepared, Priority};
 use crate::store::fault::StoreFault;
+use crate::store::journal::JournalKey;
 use crate::store::publish::Publisher;
 use crate::store::shared::Shared;
 use crate::store::sign::Signing;
 use crate::store::tiles::DiskTiles;
 use crate::store::writer::Writer;
 use crate::store::{Opened, StoreOptions, layout, open, prune};
-use crate::testing::Signer;
+use crate::testing::{Signer, name};
 use crate::tree::{Edge, Tile, TileKind, Tiles as _};
 
 pub(crate) const ORIGIN: &str = "log.example/node";
+/// When witnesses cosign.
+const NOW: u64 = 1_800_000_000;
 /// Small, so that segments are closed often.
 const SEGMENT_BYTES: u64 = 2000;
 
 pub(crate) fn signing() -> Signing {
     Signing::new(ORIGIN, Box::new(Signer::new(1))).unwrap()
+}
+
+pub(crate) fn journal_key() -> JournalKey {
+    JournalKey::new(&[1; 32])
 }
 
 pub(crate) fn options() -> StoreOptions {
@@ -109,7 +116,7 @@ pub(crate) struct Parts {
 
 impl Parts {
     pub(crate) fn open(disk: &SimDisk) -> Result<Self, StoreFault> {
-        let parts = open::open(Arc::new(disk.clone()), signing(), &options())?;
+        let parts = open::open(Arc::new(disk.clone()), signing(), &journal_key(), &options())?;
         let shared = Shared::new(parts.writer.durable(), parts.checkpoint, None);
         Ok(Self { writer: parts.writer, publisher: parts.publisher, shared, opened: parts.opened })
     }
@@ -135,11 +142,29 @@ pub(crate) fn head(checkpoint: &SignedCheckpoint) -> (u64, TreeHash) {
     (checkpoint.checkpoint().size, checkpoint.checkpoint().root)
 }
 
+/// A checkpoint with the cosignature of a witness.
+pub(crate) fn cosigned(signed: &SignedCheckpoint) -> SignedCheckpoint {
+    let mut signed = signed.clone();
+    let line = signed.cosign(NOW, &name("w"), &Signer::new(2));
+    signed.add_cosignature(line, &Signer::new(2).witness_key("w")).unwrap();
+    signed
+}
+
+/// The tree that a witness has cosigned, as a stranger reads it; the empty one before there is any.
+fn witnessed(disk: &SimDisk) -> (u64, TreeHash) {
+    let Ok(note) = disk.read(layout::WITNESSED, 0, usize::MAX) else { return (0, TreeHash::empty()) };
+    let signed = SignedCheckpoint::open(&note, &signing().key()).unwrap();
+    assert_eq!(signed.cosigned_at(&Signer::new(2).witness_key("w")).unwrap(), NOW);
+    head(&signed)
+}
+
 /// The published log, read like a stranger does, and checked against nothing but itself.
 pub(crate) struct Log {
     pub(crate) records: Vec<Vec<u8>>,
     leaves: Vec<TreeHash>,
     pub(crate) size: u64,
+    /// The size of the newest tree that a witness has cosigned.
+    pub(crate) witnessed: u64,
 }
 
 impl Log {
@@ -153,7 +178,9 @@ impl Log {
             records.extend(tiles.entries(bundle).unwrap());
         }
         let leaves: Vec<TreeHash> = records.iter().map(|record| TreeHash::leaf(record)).collect();
-        let log = Self { records, leaves, size };
+        let (witnessed, witnessed_root) = witnessed(disk);
+        let log = Self { records, leaves, size, witnessed };
+        assert_eq!(log.root(witnessed), witnessed_root);
         assert_eq!((log.records.len() as u64, log.root(size)), (size, root));
         log.check_tiles(&tiles);
         log.check_blobs(disk);
