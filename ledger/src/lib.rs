@@ -12,6 +12,7 @@
 //! | `tree`, `hash` | the Merkle tree: tiles, bundles, its right edge, proofs |
 //! | `note`, `checkpoint` | what a log signs, and what witnesses sign beneath it |
 //! | `blob`, `blob_file` | evidence, by its name, and as a file |
+//! | `replay`, `issued` | deciding a record again; what a certificate that was issued says |
 //! | `path`, `source`, `reader`, `proof`, `receipt` | reading a log so that only its key is believed |
 //! | `serve`, `witness`, `http` | the network: files served, witnesses asked and served |
 //!

@@ -23,7 +23,7 @@ kms_attestation::deny_codes! {
             "The log does not begin with the start of a node.",
             "Ask the operator: a log's first record says which enclave signs it.";
         StampChanged = "audit-stamp-changed", Evidence,
-            "The record names another measurement, root epoch or policy than the node's last start.",
+            "The record names another measurement, software, version of the rules, root epoch or policy than the node's last start.",
             "Ask the operator: none of these can change while a node runs.";
         KeyUnbound = "audit-key-unbound", Evidence,
             "No genuine quote of the node vouches for the key that signs the log.",

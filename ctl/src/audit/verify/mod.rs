@@ -22,6 +22,7 @@ use self::evidence::Evidence;
 use self::evidence::Wanted;
 pub(super) use self::evidence::{Found, State};
 use super::args::VerifyArgs;
+use super::describe::printable;
 use super::finding::{AuditCode, Code, Finding, Place};
 use super::log::{Log, OpenError};
 use super::progress::Progress;
@@ -295,5 +296,9 @@ impl Check<'_> {
 }
 
 fn stamp_text(stamp: &NodeStamp) -> String {
-    format!("measurement {}, root epoch {}, policy {}", stamp.measurement, stamp.root_epoch, stamp.policy)
+    let NodeStamp { name, software, rules, root_epoch, policy, measurement } = stamp;
+    let (name, software) = (printable(name), printable(software));
+    format!(
+        "{name} of {software}, rules {rules}, measurement {measurement}, root epoch {root_epoch}, policy {policy}"
+    )
 }
