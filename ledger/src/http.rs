@@ -200,13 +200,11 @@ pub(crate) fn base(text: &str) -> Result<String, LedgerRefusal> {
 /// That an address is one over TLS, where a client shows who it is. Refused with `log-source-invalid`.
 pub(crate) fn secure(base: &str) -> Result<(), LedgerRefusal> {
     let url: Option<Uri> = base.parse().ok();
-    match url.filter(|url| url.scheme_str() == Some("https")) {
-        Some(_) => Ok(()),
-        None => {
-            let expected = "https://<host>/<path>: a client certificate is shown over TLS alone";
-            Err(LedgerRefusal::quoting(LedgerCode::LogSourceAddress, base, expected))
-        }
+    if url.is_some_and(|url| url.scheme_str() == Some("https")) {
+        return Ok(());
     }
+    let expected = "https://<host>/<path>: a client certificate is shown over TLS alone";
+    Err(LedgerRefusal::quoting(LedgerCode::LogSourceAddress, base, expected))
 }
 
 /// A path below an address. Refused with `log-source-invalid`.

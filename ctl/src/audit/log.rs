@@ -171,7 +171,8 @@ impl Log {
             if refusal.code == LedgerCode::LogFiles {
                 // The root is that of all of them together: which is wrong, the records below them tell.
                 let tiles: Vec<_> = Tile::partials(self.size()).map(|tile| tile.to_string()).collect();
-                refusal.found += &format!(", in {}: kmsctl audit verify tells which", tiles.join(", "));
+                let found = &refusal.found;
+                refusal.found = format!("{found}, in {}: kmsctl audit verify tells which", tiles.join(", "));
             }
             OpenError::of_ledger(Place::Checkpoint, refusal)
         };
