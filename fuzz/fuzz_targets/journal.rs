@@ -53,7 +53,8 @@ fn hmac(key: &[u8], bytes: &[u8]) -> [u8; 32] {
 /// The key of the log: docs/LEDGER.md, On disk.
 fn key() -> [u8; 32] {
     let fields = [b"onchain-kms/journal/key/v2", ORIGIN.as_bytes(), &signer().public_key()];
-    let field = |field: &[u8]| [&u32::try_from(field.len()).expect("short").to_be_bytes()[..], field].concat();
+    let field =
+        |field: &[u8]| [&u32::try_from(field.len()).expect("short").to_be_bytes()[..], field].concat();
     hmac(&SECRET, &fields.map(field).concat())
 }
 
