@@ -122,15 +122,15 @@ fn log_rows(info: &NodeInfo) -> [String; 3] {
         all => format!("{} of {all}: {}", log.witness_quorum, log.witnesses.join(", ")),
     };
     let at = log.witnessed_at.map(|at| format!(" at {}", rfc3339(at))).unwrap_or_default();
-    let witnessed = log.witnessed_size.map_or("nothing yet".to_owned(), |size| format!("{size} entries{at}"));
-    [sanitise(&log.key.to_string()), witnesses, witnessed]
+    let seen = log.witnessed_size.map_or("nothing yet".to_owned(), |size| format!("{size} entries{at}"));
+    [sanitise(&log.key.to_string()), witnesses, seen]
 }
 
 fn text(info: &NodeInfo) -> String {
     let head = info.latest.as_ref().map_or("none yet".to_owned(), |head| format!("block {}", head.number));
     let insecure =
         if info.insecure_settings.is_empty() { "none".to_owned() } else { info.insecure_settings.join(", ") };
-    let [log, witnesses, witnessed] = log_rows(info);
+    let [log, witnesses, seen] = log_rows(info);
     let rows = [
         ("measurement", info.measurement.to_string(), "proven"),
         ("device", info.device_id.to_string(), "proven"),
@@ -144,7 +144,7 @@ fn text(info: &NodeInfo) -> String {
         ("policy", hex::encode(&info.policy_digest), "said"),
         ("log key", log, "said; the log's first record has a quote over it"),
         ("witnesses", witnesses, "said; the policy has them too"),
-        ("witnessed", witnessed, "said; kmsctl audit verify --witness proves it"),
+        ("witnessed", seen, "said; kmsctl audit verify --witness proves it"),
         ("insecure settings", insecure, "said"),
     ];
     rows.iter()

@@ -14,7 +14,7 @@
 //! | `blob`, `blob_file` | evidence, by its name, and as a file |
 //! | `replay`, `issued` | deciding a record again; what a certificate that was issued says |
 //! | `path`, `source`, `reader`, `proof`, `receipt` | reading a log so that only its key is believed |
-//! | `serve`, `witness`, `http` | the network: files served, witnesses asked and served |
+//! | `serve`, `witness`, `http`, `client_tls` | the network: files served, witnesses asked and served |
 //!
 //! Owns the record's bytes, the log's files and their proofs. Decides nothing and never sees a secret. Called by
 //! `kms-node`, which appends, and by `kmsctl audit`, which checks. `docs/LEDGER.md` specifies every format here.
@@ -27,6 +27,7 @@ pub mod blob;
 pub mod blob_file;
 pub mod canonical;
 pub mod checkpoint;
+mod client_tls;
 mod cosignature;
 pub mod hash;
 pub mod http;

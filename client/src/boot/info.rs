@@ -127,7 +127,7 @@ fn verify(
         kms_contract: info.kms_contract,
         latest: info.latest,
         policy_digest: info.policy_digest,
-        log: info.log.map(node_log).transpose()?,
+        log: info.log.as_ref().map(node_log).transpose()?,
         insecure_settings: info
             .insecure_settings
             .iter()
@@ -136,9 +136,9 @@ fn verify(
     })
 }
 
-fn node_log(log: LogInfo) -> Result<NodeLog, BootError> {
+fn node_log(log: &LogInfo) -> Result<NodeLog, BootError> {
     Ok(NodeLog {
-        key: log_key(&log).ok_or(BootError::Answer { what: "key of a log" })?,
+        key: log_key(log).ok_or(BootError::Answer { what: "key of a log" })?,
         witnesses: log.witnesses.iter().map(|key| kms_attestation::refusal::sanitise(key)).collect(),
         witness_quorum: log.witness_quorum,
         witnessed_size: log.witnessed_size,

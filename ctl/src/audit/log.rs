@@ -15,6 +15,7 @@ use kms_ledger::note::LogKey;
 use kms_ledger::reader::LogFiles;
 use kms_ledger::refusal::{LedgerCode, LedgerRefusal};
 use kms_ledger::replay::{Archive, Gap, Indices, LogIdentity, ReplayCode, no_blob, no_record};
+use kms_ledger::tree::Tile;
 use kms_ledger::{BlobId, Checkpoint, LogPath, LogReader, Record, SignedCheckpoint, Source};
 use tokio::runtime::{Builder, Runtime};
 
@@ -166,7 +167,15 @@ impl Log {
     /// That the tree's right edge is there: without it, no record could be shown.
     pub(super) fn check_edge(&self) -> Result<(), OpenError> {
         let Some(reader) = self.reader() else { return Ok(()) };
-        let refused = |refusal| OpenError::of_ledger(Place::Checkpoint, refusal);
+        let refused = |mut refusal: LedgerRefusal| {
+            if refusal.code == LedgerCode::LogFiles {
+                // The root is that of all of them together: which is wrong, the records below them tell.
+                let tiles: Vec<_> = Tile::partials(self.size()).map(|tile| tile.to_string()).collect();
+                let found = &refusal.found;
+                refusal.found = format!("{found}, in {}: kmsctl audit verify tells which", tiles.join(", "));
+            }
+            OpenError::of_ledger(Place::Checkpoint, refusal)
+        };
         self.wait(reader.check_edge()).map_err(refused)
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use kms_ledger::note::LogKey;
 use kms_ledger::record::{Decision, Event, Outcome, Subject, Who};
 use kms_ledger::{BlobId, blob_file};
-use kms_proto::v1::GetAppKeysRequest;
+use kms_proto::v1::{GetAppKeysRequest, GetNodeInfoRequest};
 use kms_simulator::cvm::Cvm;
 use kms_tests::asking::{until, until_granted, until_refused_with};
 use kms_tests::guest::{booted, compose, evidence, instance};
@@ -386,14 +386,22 @@ async fn start_without_collateral__should_be_decided_again_once_there_is_some() 
     until("a standing without collateral", async || standing(&node, "collateral-unavailable").then_some(()))
         .await;
     let guest = world.guest(&world.app("after the PCCS"));
-    world.seen_by(&node).await;
-    assert!(Wire::connect(node.address()).await.boot_as(&guest).await.is_err(), "nothing is released yet");
+    let mut wire = Wire::connect(node.address()).await;
+    let untold = wire.public.get_node_info(GetNodeInfoRequest {}).await;
+    assert_eq!(refusal(untold).code, "collateral-unavailable");
+    assert!(wire.boot_as(&guest).await.is_err(), "nothing is released yet");
     world.simulated.pccs_fault("none");
     node.await_serving().await;
+    world.seen_by(&node).await;
     until_granted(&node, &guest).await;
     assert_eq!(node.stop().code(), Some(0));
 
     let (auditor, log, entries) = (Auditor::new(&world), log_of(&node), node.log());
+    let counted = |entry: &Entry| match &entry.record.event {
+        Event::Unstored(unstored) => unstored.refusals.iter().any(|it| it.code == "collateral-unavailable"),
+        _ => false,
+    };
+    assert!(entries.iter().any(counted), "what the node could not say of itself");
     let Event::Started(started) = &entries[0].record.event else { panic!("no start") };
     assert_eq!(started.evidence.collateral, None, "there was none");
     // Without a pinned key: the start's quote vouches for it, by the collateral that came later.

@@ -100,8 +100,9 @@ fn told(node: &Node) -> BTreeMap<String, u64> {
     for entry in node.log() {
         match &entry.record.event {
             Event::Decision(decision) => {
-                let code = decision.outcome.code().map(str::to_owned);
-                code.into_iter().for_each(|code| *told.entry(code).or_default() += 1);
+                if let Some(code) = decision.outcome.code() {
+                    *told.entry(code.to_owned()).or_default() += 1;
+                }
             }
             Event::Unstored(unstored) => {
                 for counted in &unstored.refusals {

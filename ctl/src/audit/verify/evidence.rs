@@ -109,7 +109,7 @@ impl<'a> Evidence<'a> {
                 Err(refusal) if refusal.code == LedgerCode::BlobMissing => true,
                 Err(refusal) if refusal.code == LedgerCode::LogSource => return Err(refusal),
                 Err(mut refusal) => {
-                    refusal.found += &format!(", and record {index} names it");
+                    refusal.found = format!("{}, and record {index} names it", refusal.found);
                     verified.find(Place::File(LogPath::Blob(id).to_string()), refusal);
                     false
                 }

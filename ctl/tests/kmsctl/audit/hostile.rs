@@ -166,7 +166,7 @@ fn slow_server__should_be_undecided_in_the_time_that_a_file_has() {
 #[test]
 fn endless_answer__should_be_cut_off_where_no_such_file_can_be_longer() {
     let log = Log::new(1);
-    let plain = |stream: &mut TcpStream| endless(stream, "HTTP/1.1 200 OK\r\n\r\n", &[b'a'; 65_536]);
+    let plain = |stream: &mut TcpStream| endless(stream, "HTTP/1.1 200 OK\r\n\r\n", &vec![b'a'; 65_536]);
     let chunked = |stream: &mut TcpStream| {
         let chunk = format!("10000\r\n{}\r\n", "a".repeat(65_536));
         endless(stream, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", chunk.as_bytes())

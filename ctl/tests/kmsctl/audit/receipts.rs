@@ -21,13 +21,13 @@ fn witness(seed: u8) -> (Signer, WitnessKey) {
 
 /// A checkpoint with the cosignatures of these witnesses.
 fn cosigned(note: &[u8], key: &LogKey, by: &[u8]) -> Vec<u8> {
-    let mut signed = SignedCheckpoint::open(note, key).unwrap();
+    let mut checkpoint = SignedCheckpoint::open(note, key).unwrap();
     for seed in by {
         let (signer, key) = witness(*seed);
-        let line = signed.cosign(TIME, key.name(), &signer);
-        signed.add_cosignature(line, &key).unwrap();
+        let line = checkpoint.cosign(TIME, key.name(), &signer);
+        checkpoint.add_cosignature(line, &key).unwrap();
     }
-    signed.encode().into_bytes()
+    checkpoint.encode().into_bytes()
 }
 
 struct Scene {

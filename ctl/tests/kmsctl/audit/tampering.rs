@@ -268,7 +268,9 @@ fn replay__should_find_and_locate_what_was_changed_and_decide_the_rest() {
                 decode_bundle(bytes, width).unwrap().iter().map(|it| it.to_vec()).collect();
             entries.swap(4, 5);
             bytes.clear();
-            entries.iter().for_each(|entry| kms_ledger::tree::append_entry(bytes, entry).unwrap());
+            for entry in &entries {
+                kms_ledger::tree::append_entry(bytes, entry).unwrap();
+            }
         },
         |log| replay_refuses(log, &["record 4 not-replayable", "record 5 not-replayable"]),
     );
