@@ -1,3 +1,5 @@
+//! Records as bytes: every field there and back, and whatever is cut, changed or too long.
+
 use kms_attestation::ids::{
     AppId, ComposeHash, DeviceId, InstanceId, MrAggregated, MrSystem, Nonce, RootEpoch, SpkiHash, TlsExporter,
 };
