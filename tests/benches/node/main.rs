@@ -18,6 +18,7 @@
     clippy::unwrap_used
 )]
 
+mod files;
 mod floor;
 mod load;
 mod process;
@@ -89,6 +90,7 @@ async fn recording(scene: &Scene) -> Vec<String> {
     let without = Scene::without_log().await;
     let compared = compare(&without, scene, Load::new(Connections::Fresh, RECORDING_CLIENTS)).await;
     println!("with its log, of the same without one: {}", compared.text());
+    println!("a small file of the log is made in {:.0} µs", files::time_to_make_one().as_secs_f64() * 1e6);
     least("throughput of a node without a log", compared.throughput, MIN_WITH_LOG)
 }
 
