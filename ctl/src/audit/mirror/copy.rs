@@ -15,7 +15,7 @@ use std::io::{self, Write as _};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kms_ledger::hash::TreeHash;
 use kms_ledger::note::LogKey;
-use kms_ledger::refusal::LedgerCode;
+use kms_ledger::refusal::{LedgerCode, LedgerRefusal};
 use kms_ledger::tree::{Level, TILE_WIDTH, Tile, TileHashes, TileKind, Width, append_entry};
 use kms_ledger::{LogPath, LogReader, SignedCheckpoint, Source};
 use serde::Serialize;
@@ -200,16 +200,12 @@ impl Round<'_> {
         if self.route.evidence == Evidence::Copied {
             self.evidence(first, &entries, self.old).await?;
         }
-        let (mut bytes, mut hashes) = (Vec::new(), Vec::with_capacity(entries.len()));
-        for entry in entries.iter() {
-            append_entry(&mut bytes, entry)?;
-            hashes.push(TreeHash::leaf(entry));
-        }
         let tile = |kind| Tile::holding(kind, first, self.reader.size());
         if let Some(bundle) = tile(TileKind::Entries) {
-            self.file(bundle, bytes).await?;
+            self.file(bundle, bundle_file(&entries)?).await?;
         }
         if let Some(tile) = tile(TileKind::Hashes(Level::LEAVES)) {
+            let hashes = entries.iter().map(|entry| TreeHash::leaf(entry)).collect();
             self.file(tile, TileHashes { tile, hashes }.encode()).await?;
         }
         let last = first + entries.len() as u64;
@@ -262,6 +258,13 @@ impl Round<'_> {
             .max(pruned_in(self.route.target.get(LogPath::Pruned).await?.as_deref()));
         Ok(self.route.target.put(LogPath::Pruned, format!("{mark}\n").into_bytes()).await?)
     }
+}
+
+/// The bytes of an entry bundle's file.
+pub(super) fn bundle_file(entries: &[Vec<u8>]) -> Result<Vec<u8>, LedgerRefusal> {
+    let mut bytes = Vec::new();
+    entries.iter().try_for_each(|entry| append_entry(&mut bytes, entry))?;
+    Ok(bytes)
 }
 
 /// What the target's file `pruned` says; nothing, if it says no index.

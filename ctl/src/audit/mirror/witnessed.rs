@@ -4,11 +4,11 @@
 //! that says of a copy what its log never signed.
 
 use kms_ledger::note::LogKey;
-use kms_ledger::tree::{Tile, append_entry};
+use kms_ledger::tree::Tile;
 use kms_ledger::{LogPath, LogReader, SignedCheckpoint};
 
 use super::code::MirrorError;
-use super::copy::Round;
+use super::copy::{Round, bundle_file};
 
 impl Round<'_> {
     /// Brings the target to the source's `witnessed`, if it has one that this round's checkpoint covers.
@@ -38,10 +38,7 @@ impl Round<'_> {
             self.file(tile, reader.tile(tile).await?.encode()).await?;
         }
         let Some(bundle) = Tile::partial_bundle(reader.size()) else { return Ok(()) };
-        let mut bytes = Vec::new();
-        for entry in reader.bundle(bundle.index()).await?.iter() {
-            append_entry(&mut bytes, entry)?;
-        }
-        self.file(bundle, bytes).await
+        let entries = reader.bundle(bundle.index()).await?;
+        self.file(bundle, bundle_file(&entries)?).await
     }
 }

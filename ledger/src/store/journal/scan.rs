@@ -35,9 +35,9 @@ pub(in crate::store) struct Scan {
 /// Refused with `store-forged`, `store-damaged`, `store-format` or `store-disk`.
 pub(in crate::store) fn scan(disk: &dyn Disk, seal: &Seal, published: Peaks) -> Result<Scan, StoreFault> {
     let (segments, unfinished) = segments(disk, seal)?;
-    let mut walk = Walk::begin(&segments, published)?;
+    let mut walk = Walk::begin((disk, seal), &segments, published)?;
     for (segment, length) in &segments {
-        walk.segment(disk, seal, segment, *length)?;
+        walk.segment(segment, *length)?;
     }
     walk.holds_the_published()?;
     let last = segments.last().map(|(last, _)| *last).ok_or_else(no_segment)?;
@@ -78,7 +78,9 @@ fn segments(disk: &dyn Disk, seal: &Seal) -> Result<Segments, StoreFault> {
     Ok((segments, unfinished))
 }
 
-struct Walk {
+struct Walk<'a> {
+    disk: &'a dyn Disk,
+    seal: &'a Seal,
     /// How many entries are published.
     published: u64,
     /// The published tree, and what the journal adds to it.
@@ -96,8 +98,12 @@ struct Torn {
     bytes: u64,
 }
 
-impl Walk {
-    fn begin(segments: &[(Segment, u64)], tree: Peaks) -> Result<Self, StoreFault> {
+impl<'a> Walk<'a> {
+    fn begin(
+        (disk, seal): (&'a dyn Disk, &'a Seal),
+        segments: &[(Segment, u64)],
+        tree: Peaks,
+    ) -> Result<Self, StoreFault> {
         let (first, _) = segments.first().ok_or_else(no_segment)?;
         let published = tree.size();
         if first.first > published {
@@ -110,7 +116,7 @@ impl Walk {
         let position = Position { sequence: first.sequence, offset: segment::HEAD_BYTES };
         let durable = Durable { position, size: first.first, root: tree.root(), bytes: 0 };
         let last_batch = segment::HEAD_BYTES;
-        Ok(Self { published, tree, durable, last_batch, unpublished: position, torn: None })
+        Ok(Self { disk, seal, published, tree, durable, last_batch, unpublished: position, torn: None })
     }
 
     fn holds_the_published(&self) -> Result<(), StoreFault> {
@@ -121,13 +127,7 @@ impl Walk {
         Err(fault::damaged(found, format_args!("at least the {} entries that are published", self.published)))
     }
 
-    fn segment(
-        &mut self,
-        disk: &dyn Disk,
-        seal: &Seal,
-        segment: &Segment,
-        length: u64,
-    ) -> Result<(), StoreFault> {
+    fn segment(&mut self, segment: &Segment, length: u64) -> Result<(), StoreFault> {
         self.nothing_torn()?;
         let path = segment::path(segment.sequence);
         if segment.first != self.durable.size {
@@ -138,7 +138,7 @@ impl Walk {
         self.durable.position = Position { sequence: segment.sequence, offset: start };
         self.last_batch = start;
         let mut batch = Vec::new();
-        let mut frames = segment.frames(disk, seal, &path, (start, length));
+        let mut frames = segment.frames(self.disk, self.seal, &path, (start, length));
         loop {
             match frames.next() {
                 Ok(Some(Frame::Batch { first, root })) => self.continues(first, root, &path)?,
@@ -152,7 +152,7 @@ impl Walk {
                 self.take(&mut batch, frames.offset(), &path)?;
             }
         }
-        self.torn(disk, seal, segment, length)
+        self.torn(segment, length)
     }
 
     /// That a batch stands behind the entries that it was written behind.
@@ -191,20 +191,15 @@ impl Walk {
     }
 
     /// What comes behind the last whole batch is torn, if no batch of the node follows.
-    fn torn(
-        &mut self,
-        disk: &dyn Disk,
-        seal: &Seal,
-        segment: &Segment,
-        length: u64,
-    ) -> Result<(), StoreFault> {
+    fn torn(&mut self, segment: &Segment, length: u64) -> Result<(), StoreFault> {
         let path = segment::path(segment.sequence);
         let offset = self.durable.position.offset;
         let bytes = length.saturating_sub(offset);
         let rest = usize::try_from(bytes).unwrap_or(usize::MAX);
-        let rest = disk.read(&path, offset, rest).map_err(fault::disk(format_args!("reading {path}")))?;
+        let rest =
+            self.disk.read(&path, offset, rest).map_err(fault::disk(format_args!("reading {path}")))?;
         self.torn = Some(Torn { path, offset, bytes });
-        let follows = frame::find_batch(seal, &segment.salt, &rest).is_some_and(|place| place > 0);
+        let follows = frame::find_batch(self.seal, &segment.salt, &rest).is_some_and(|place| place > 0);
         if follows { self.nothing_torn() } else { Ok(()) }
     }
 
